@@ -1,0 +1,62 @@
+"""The one form that every data source is read into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+IMAGE_SCHEMA = pa.schema(
+    [
+        # Unique name of the image within the dataset.
+        pa.field("image", pa.string(), nullable=False),
+        # Where its bytes are: a local path, an fsspec URI, or "package:skimage/data/coffee.png".
+        pa.field("uri", pa.string(), nullable=False),
+        # (x, y, width, height) in pixels of the decoded photograph; null for all of it.
+        pa.field("crop", pa.list_(pa.int32(), 4)),
+        # The photograph (or person, or reference) it comes from: never on two sides of a split.
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        # Standard deviation in pixels of the Gaussian blur that the synthetic annotator hid in the
+        # image; applied whenever the image is loaded. Null where there is none.
+        pa.field("hidden_blur", pa.float64()),
+        # Opinion score, test rank or hidden strength; its direction is Dataset.higher_is_better.
+        pa.field("score", pa.float64()),
+    ]
+)
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field("better", pa.string(), nullable=False),
+        pa.field("worse", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, what is known of their order, and the split of each.
+
+    Attributes:
+        name: the data sources as named on the command line, e.g. ``"folder:photos"``.
+        images: table with IMAGE_SCHEMA, one row per image.
+        pairs: table with PAIR_SCHEMA: labelled pairs; both images of a pair are in its split.
+        higher_is_better: direction of the ``score`` column; None when no image has a score.
+        score_name: what ``score`` is, for tables and plots, e.g. ``"MOS"``.
+        annotator: who labelled: ``"human"``, ``"none"``, or ``"synthetic, error rate 0.05"``.
+        counts: what was dropped on the way, e.g. ``{"ties": 3, "pairs_across_splits": 12}``.
+        skipped: images that could not be read: (image, reason).
+    """
+
+    name: str
+    images: pa.Table
+    pairs: pa.Table
+    higher_is_better: bool | None
+    score_name: str | None
+    annotator: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,37 @@
+"""Every error that rankloop raises on purpose: each names the value, the limit and the remedy."""
+
+
+class RankloopError(Exception):
+    """Base of all errors that a user can act on; jobs print it as one line and exit with 1."""
+
+
+class ConfigError(RankloopError):
+    """A configuration or command-line value is unknown or out of range."""
+
+
+class DataError(RankloopError):
+    """A data source is missing, empty, malformed or leaks between splits."""
+
+
+class ImageError(DataError):
+    """One image cannot be decoded safely; callers skip it, count it and list it."""
+
+
+class StorageError(RankloopError):
+    """A storage folder or URI cannot be read or written."""
+
+
+class LockedError(StorageError):
+    """Another driver is at work in this result folder."""
+
+
+class CheckpointError(StorageError):
+    """A checkpoint is missing, incomplete or does not fit the model."""
+
+
+class TrainingError(RankloopError):
+    """Training cannot go on (a NaN loss, say); trying the same again gives the same."""
+
+
+class SweepError(RankloopError):
+    """No trial of a sweep finished."""
