@@ -1,0 +1,72 @@
+"""Train one configuration of a method."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
+
+import tyro
+
+from rankloop.command_line import JobOptions, method_name, parse, run_job
+from rankloop.methods import find_method
+from rankloop.storage import open_folder
+from rankloop.training.experiment import prepare_data, result_folder
+from rankloop.training.loop import Schedule
+from rankloop.training.single import run_training
+
+DESCRIPTION = """Train one configuration of METHOD (ssranking) and evaluate it on validation and
+test data.
+
+Examples:
+  python jobs/train.py ssranking --smoke
+  python jobs/train.py ssranking --data pairs:labels.csv folder:photos --steps 5000
+  python jobs/train.py ssranking --data folder:photos --workers 4 --learning-rate 0.01
+
+Running the same command again goes on from the last checkpoint, also after kill -9. Results are in
+a folder within --storage, whose path is the last line printed: checkpoint (for jobs/score.py),
+result.json, plots."""
+
+
+@dataclass(frozen=True)
+class TrainOptions(JobOptions):
+    """Options of jobs/train.py."""
+
+    method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "ssranking"
+    """Method to train: ssranking."""
+    data_workers: int = 1
+    """Ray Data tasks that make training examples at once, for each worker."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0 means a tenth of --steps."""
+    evaluate_every: int = 0
+    """Steps between validations; 0 means a tenth of --steps."""
+
+
+def main() -> str:
+    """Run the job and return its result folder."""
+    name = method_name(sys.argv[1:])
+    options = parse(TrainOptions, DESCRIPTION, method=name)
+    method, config = find_method(options.method), options.config
+    identity = {"config": config.model_dump(mode="json"), "data": options.data}
+    folder = result_folder(options.storage, "train", method.name, identity)
+    tenth = max(1, config.steps // 10)
+    result = run_training(
+        method,
+        config,
+        prepare_data(options.data, config.image_size),
+        folder,
+        open_folder(options.storage),
+        seed=options.data.seed,
+        workers=options.workers,
+        data_workers=options.data_workers,
+        schedule=Schedule(options.evaluate_every or tenth, options.checkpoint_every or tenth),
+    )
+    for split, metrics in result["metrics"].items():
+        shown = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+        print(f"{split}: {shown}")
+    return str(folder)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,76 @@
+"""Sweep SSRanking/QRC over Ray."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from rankloop.command_line import JobOptions, parse, run_job
+from rankloop.storage import open_folder
+from rankloop.training.experiment import prepare_data, result_folder
+from rankloop.tuning.report import sweep_report
+from rankloop.tuning.sweep import SweepPlan, run_sweep
+from search_spaces import qrc
+
+DESCRIPTION = """Sweep the margins, the weight of the self-supervised loss, the learning rate and
+the blur strength of SSRanking/QRC, and keep the best blur scorer.
+
+Examples:
+  python jobs/tune_qrc.py --smoke
+  python jobs/tune_qrc.py --data folder:photos --trials 30 --workers 4
+  ray job submit --working-dir . -- python jobs/tune_qrc.py --storage /shared/results
+
+The first trial is the paper's configuration (its margins and weight are unpublished: documented
+defaults of ours). Weak trials are stopped early. The supervised baseline (weight 0) of the
+paper's and of the best configuration are trained beside, with the same budget. Running the same command again goes on after any crash, with
+the same suggestions and the same stopping decisions. The last line printed is the result folder."""
+
+SMOKE = {"trials": 2}
+
+
+@dataclass(frozen=True)
+class TuneOptions(JobOptions):
+    """Options of jobs/tune_qrc.py; --workers is the number of trials at once."""
+
+    trials: int = 20
+    """Number of trials, the paper's configuration included."""
+    evaluations: int = 9
+    """How often a trial is evaluated; it may be stopped after the 1st, the 3rd, the 9th ..."""
+
+
+def main() -> str:
+    """Run the job and return its result folder."""
+    options = parse(TuneOptions, DESCRIPTION, smoke=SMOKE)
+    config = options.config
+    identity = {
+        "config": config.model_dump(mode="json"),
+        "data": options.data,
+        "trials": options.trials,
+        "evaluations": options.evaluations,
+    }
+    folder = result_folder(options.storage, "tune_qrc", "ssranking", identity)
+    storage = open_folder(options.storage)
+    result = run_sweep(
+        "ssranking",
+        config,
+        prepare_data(options.data, config.image_size),
+        folder,
+        storage,
+        SweepPlan(
+            space=qrc.space,
+            paper=qrc.PAPER,
+            supervised=qrc.SUPERVISED,
+            trials=options.trials,
+            at_once=options.workers,
+            seed=options.data.seed,
+            evaluations=options.evaluations,
+        ),
+    )
+    print(sweep_report(result, folder, storage))
+    return str(folder)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,55 @@
+"""Joining a Ray cluster, or starting an embedded one."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rankloop
+
+SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
+
+
+@contextmanager
+def connected(cpus: int | None = None) -> Iterator[None]:
+    """Run the block on Ray: the cluster at RAY_ADDRESS (set in submitted jobs), else our own.
+
+    The package travels to the cluster's workers, so it need not be installed there. An embedded
+    Ray is reachable only with a token that this process makes up and never writes down.
+
+    Args:
+        cpus: cores that an embedded Ray may use; all of this machine by default.
+    """
+    # Ray reads its variables when it is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    if address:
+        options |= {"runtime_env": {"py_modules": [str(SOURCE_ROOT / "rankloop")]}}
+    else:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")])
+        )
+        options |= {"num_cpus": cpus, "include_dashboard": False}
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(address=address or "local", **options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def gpus_per_run() -> float:
+    """One GPU for a run where the cluster has any, else none."""
+    import ray
+
+    return 1.0 if ray.cluster_resources().get("GPU", 0) >= 1 else 0.0

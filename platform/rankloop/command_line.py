@@ -1,0 +1,129 @@
+"""What all jobs share on the command line: options, errors as one line, the closing path."""
+
+import contextlib
+import io
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from typing import Annotated, Any
+
+import tyro
+from pydantic import BaseModel
+
+from rankloop.datasets.options import DataOptions
+from rankloop.errors import RankloopError
+from rankloop.methods import find_method
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Options of every job that trains."""
+
+    data: tyro.conf.OmitArgPrefixes[DataOptions] = field(default_factory=DataOptions)
+    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
+    """Where results go: a local folder, or a URI such as s3://bucket/folder that all nodes of a
+    cluster can reach."""
+    workers: int = 1
+    """How much runs at once, see above."""
+    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Shrink everything to try the job out in under a minute on 2 cores; options given beside it
+    still count."""
+
+
+def parse(
+    options: type[Any],
+    description: str,
+    *,
+    method: str = "ssranking",
+    defaults: Mapping[str, Any] | None = None,
+    smoke: Mapping[str, Any] | None = None,
+    args: Sequence[str] | None = None,
+) -> Any:
+    """Read a job's command line; the method's configuration is its field ``config``.
+
+    Args:
+        options: a frozen dataclass, JobOptions or a child of it.
+        description: what the job does, with examples; shown by ``--help``.
+        method: whose configuration fields become options.
+        defaults: other defaults of this job than the dataclass has.
+        smoke: defaults of the job's own options under ``--smoke``.
+        args: the command line; ``sys.argv[1:]`` by default.
+
+    Raises:
+        SystemExit: with 0 after ``--help``; with 2 and one line on stderr after bad input.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    found = find_method(method)
+    values = dict(defaults or {})
+    config: BaseModel = found.config()
+    if "--smoke" in args:
+        config = found.config(**found.smoke)
+        values |= dict(smoke or {})
+    whole = make_dataclass(
+        options.__name__,
+        [("config", tyro.conf.OmitArgPrefixes[found.config], field(default=config))],  # type: ignore[name-defined]
+        bases=(options,),
+        frozen=True,
+    )
+    return read(whole, description, default=whole(**values), args=args)
+
+
+def method_name(args: Sequence[str]) -> str:
+    """Return the METHOD of a command line: its first word, if that is no option.
+
+    Raises:
+        SystemExit: with 2 and one line on stderr when there is no such method.
+    """
+    if not args or args[0].startswith("-"):
+        return "ssranking"
+    try:
+        return find_method(args[0]).name
+    except RankloopError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def read(options: type[Any], description: str, *, default: Any = None, args: Sequence[str]) -> Any:
+    """Read a command line into a dataclass, turning tyro's boxes into one line on bad input."""
+    complaint = io.StringIO()
+    extra = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options, description=description, args=args, **extra)
+    except SystemExit as stop:
+        if stop.code not in (0, None):
+            print(f"error: {_one_line(complaint.getvalue())}", file=sys.stderr)
+        raise
+
+
+def _one_line(box: str) -> str:
+    lines = [re.sub(r"[╭╮╰╯│─┌┐└┘]+", " ", line).strip() for line in box.splitlines()]
+    text = " ".join(line for line in lines if line)
+    text = re.sub(r"For further information visit \S+", "", text)
+    text = re.sub(r"\[type=\w+, (input_value=[^,\]]+)[^\]]*\]", r"(\1)", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def run_job(job: Callable[[], str]) -> None:
+    """Run a job, print what it returns (where its results are) last, and exit.
+
+    Errors of ours end in one readable line and exit code 1; anything else is a bug of ours and
+    keeps its traceback, after one readable line.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        where = job()
+    except RankloopError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        print(f"error (please report it): {type(error).__name__}: {error}", file=sys.stderr)
+        traceback.print_exc()
+        sys.exit(1)
+    print(where, flush=True)

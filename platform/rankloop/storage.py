@@ -1,0 +1,191 @@
+"""Folders on a local disk or in a bucket, behind one small interface."""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from rankloop.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder: files are written whole or not at all.
+
+    Attributes:
+        filesystem: where it is; any pyarrow filesystem (local, S3, GCS, HDFS, or fsspec's).
+        path: its path within the filesystem, absolute on a local disk.
+        scheme: the URI's scheme, ``"file"`` for a local disk.
+    """
+
+    filesystem: pafs.FileSystem
+    path: str
+    scheme: str = "file"
+
+    def __truediv__(self, name: str) -> "Folder":
+        return Folder(self.filesystem, f"{self.path}/{name}", self.scheme)
+
+    def __str__(self) -> str:
+        return self.path if self.is_local else f"{self.scheme}://{self.path}"
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether ordinary file functions reach it on this machine."""
+        return self.scheme == "file"
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file so that a reader sees all of it or none, also after a power cut.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        with _explained(f"write {self}/{name}"):
+            self.filesystem.create_dir(self.path, recursive=True)
+            if not self.is_local:
+                # Object stores show an object only once it is complete.
+                with self.filesystem.open_output_stream(f"{self.path}/{name}") as stream:
+                    stream.write(data)
+                return
+            beside = Path(self.path) / f".{name}.{uuid.uuid4().hex}"
+            try:
+                with open(beside, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(beside, Path(self.path) / name)
+            finally:
+                beside.unlink(missing_ok=True)
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            StorageError: the file does not exist or cannot be read.
+        """
+        with (
+            _explained(f"read {self}/{name}"),
+            self.filesystem.open_input_stream(f"{self.path}/{name}", compression=None) as stream,
+        ):
+            return bytes(stream.read())
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a value as indented JSON; NaN and infinity are refused by raising ValueError."""
+        self.write_bytes(name, json.dumps(value, indent=2, allow_nan=False).encode() + b"\n")
+
+    def read_json(self, name: str) -> Any:
+        """Return the value of a JSON file.
+
+        Raises:
+            StorageError: the file does not exist or is not JSON.
+        """
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise StorageError(f"{self}/{name} is not JSON: {error}") from error
+
+    def has(self, name: str) -> bool:
+        """Return whether a file of that name exists."""
+        with _explained(f"look for {self}/{name}"):
+            info = self.filesystem.get_file_info(f"{self.path}/{name}")
+        return bool(info.type == pafs.FileType.File)
+
+    def exists(self) -> bool:
+        """Return whether the folder exists (in a bucket: holds anything)."""
+        with _explained(f"look for {self}"):
+            info = self.filesystem.get_file_info(self.path)
+        return bool(info.type == pafs.FileType.Directory)
+
+    def names(self) -> list[str]:
+        """Return the names of all files and folders in it, sorted; empty when it does not exist."""
+        with _explained(f"list {self}"):
+            selector = pafs.FileSelector(self.path, allow_not_found=True)
+            return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder in it, if it is there."""
+        with _explained(f"remove {self}/{name}"):
+            path = f"{self.path}/{name}"
+            kind = self.filesystem.get_file_info(path).type
+            if kind == pafs.FileType.Directory:
+                self.filesystem.delete_dir(path)
+            elif kind == pafs.FileType.File:
+                self.filesystem.delete_file(path)
+
+    def fetch(self, destination: Path) -> Path:
+        """Copy the folder with all that is in it to a new local folder, and return that."""
+        with _explained(f"copy {self}"):
+            pafs.copy_files(
+                self.path,
+                str(destination),
+                source_filesystem=self.filesystem,
+                destination_filesystem=pafs.LocalFileSystem(),
+            )
+        return destination
+
+    def send(self, source: Path) -> None:
+        """Copy a local folder with all that is in it into this one."""
+        with _explained(f"copy {source} to {self}"):
+            if self.is_local:
+                shutil.copytree(source, self.path, dirs_exist_ok=True)
+                return
+            pafs.copy_files(
+                str(source),
+                self.path,
+                source_filesystem=pafs.LocalFileSystem(),
+                destination_filesystem=self.filesystem,
+            )
+
+
+def open_folder(location: str) -> Folder:
+    """Return the folder at a local path or at any URI that pyarrow or fsspec knows.
+
+    Args:
+        location: ``results``, ``/data/results``, ``s3://bucket/results``, ``gs://…``, ``hdfs://…``.
+
+    Raises:
+        StorageError: nothing here can open that URI.
+    """
+    if "://" not in location:
+        return Folder(pafs.LocalFileSystem(), str(Path(location).expanduser().absolute()))
+    scheme = location.split("://", 1)[0]
+    try:
+        filesystem, path = pafs.FileSystem.from_uri(location)
+    except (ValueError, OSError):
+        try:
+            import fsspec
+
+            handler, path = fsspec.core.url_to_fs(location)
+        except (ImportError, ValueError, OSError) as error:
+            raise StorageError(
+                f"cannot open {location!r}: {error}; give a local folder or a URI such as "
+                "s3://bucket/folder (other schemes need their fsspec package installed)"
+            ) from error
+        filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(handler))
+    return Folder(filesystem, path.rstrip("/"), scheme)
+
+
+@contextmanager
+def _explained(action: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "the disk is full: free some space, then run the same command again",
+            errno.EDQUOT: "the disk quota is used up: free some space, then run the command again",
+            errno.EACCES: "no permission: give a --storage folder that you may write to",
+            errno.EROFS: "the disk is read-only: give another --storage folder",
+        }.get(error.errno or 0, str(error))
+        raise StorageError(f"cannot {action}: {remedy}") from error

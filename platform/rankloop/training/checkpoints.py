@@ -1,0 +1,152 @@
+"""Checkpoints: safetensors and JSON only, complete or not there at all."""
+
+import hashlib
+import json
+import logging
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from rankloop.errors import CheckpointError, StorageError
+from rankloop.storage import Folder
+
+KEEP = 2
+_log = logging.getLogger("rankloop")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model at one step, with all that is needed to go on training or to score.
+
+    Attributes:
+        step: number of training steps done.
+        model: the model's state_dict, on the CPU.
+        training: tensors of the optimiser and the loss history; empty in a checkpoint for scoring.
+        config: JSON: method, its resolved configuration, seed, score direction.
+        state: JSON: everything else that changes during training.
+    """
+
+    step: int
+    model: dict[str, torch.Tensor]
+    training: dict[str, torch.Tensor]
+    config: dict[str, Any]
+    state: dict[str, Any]
+
+
+def save_checkpoint(parent: Folder, name: str, checkpoint: Checkpoint) -> Folder:
+    """Write a checkpoint folder; ``state.json`` lists the other files' digests and comes last.
+
+    Raises:
+        StorageError: the disk is full, say; checkpoints written before are untouched.
+    """
+    files = {
+        "model.safetensors": save(_contiguous(checkpoint.model)),
+        "optimizer.safetensors": save(_contiguous(checkpoint.training)),
+        "config.json": _json(checkpoint.config),
+    }
+    state = {
+        "step": checkpoint.step,
+        "state": checkpoint.state,
+        "sha256": {file: hashlib.sha256(data).hexdigest() for file, data in files.items()},
+    }
+    files["state.json"] = _json(state)
+    # Where folders can be renamed, a checkpoint appears in one piece; in a bucket it counts from
+    # the moment its last object, state.json, is there.
+    beside = parent / f".{name}.{uuid.uuid4().hex}" if parent.is_local else parent / name
+    try:
+        for file, data in files.items():
+            beside.write_bytes(file, data)
+        if parent.is_local:
+            shutil.rmtree(f"{parent}/{name}", ignore_errors=True)
+            Path(beside.path).rename(f"{parent}/{name}")
+    except OSError as error:
+        raise StorageError(f"cannot write checkpoint {parent}/{name}: {error}") from error
+    finally:
+        if parent.is_local:
+            shutil.rmtree(beside.path, ignore_errors=True)
+    return parent / name
+
+
+def load_checkpoint(folder: Folder, *, training: bool = True) -> Checkpoint:
+    """Read a checkpoint folder and check every file against its digest.
+
+    Args:
+        folder: the checkpoint.
+        training: whether to read the optimiser's tensors too.
+
+    Raises:
+        CheckpointError: it is missing, cut short, or damaged.
+    """
+    try:
+        state = folder.read_json("state.json")
+        wanted = state["sha256"] if training else _without(state["sha256"], "optimizer.safetensors")
+        files = {name: folder.read_bytes(name) for name in wanted}
+    except (StorageError, KeyError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {folder} is incomplete: {error}") from error
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != state["sha256"][name]:
+            raise CheckpointError(
+                f"checkpoint {folder} is damaged: {name} ({len(data)} bytes) does not match "
+                "the digest in state.json"
+            )
+    return Checkpoint(
+        step=state["step"],
+        model=load(files["model.safetensors"]),
+        training=load(files["optimizer.safetensors"]) if training else {},
+        config=json.loads(files["config.json"]),
+        state=state["state"],
+    )
+
+
+def step_name(step: int) -> str:
+    """Name of the checkpoint of a step; names sort as steps do."""
+    return f"step-{step:09d}"
+
+
+def load_latest(parent: Folder) -> Checkpoint | None:
+    """Return the newest whole checkpoint of a run, or None when there is none.
+
+    A damaged checkpoint is passed over with a warning that names it and the one used instead.
+    """
+    damaged: list[str] = []
+    for name in sorted(_steps(parent), reverse=True):
+        try:
+            checkpoint = load_checkpoint(parent / name)
+        except CheckpointError as error:
+            damaged.append(str(error))
+            continue
+        for message in damaged:
+            _log.warning("%s; going on from the one before, %s", message, name)
+        return checkpoint
+    for message in damaged:
+        _log.warning("%s; no earlier one is whole, starting again from step 0", message)
+    return None
+
+
+def prune(parent: Folder, keep: int = KEEP) -> None:
+    """Remove all but the newest checkpoints of a run, and what crashes left half-written."""
+    steps = sorted(_steps(parent))
+    hidden = [name for name in parent.names() if name.startswith(".step-")]
+    for name in [*steps[:-keep], *hidden]:
+        parent.remove(name)
+
+
+def _steps(parent: Folder) -> list[str]:
+    return [name for name in parent.names() if name.startswith("step-")]
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
+
+
+def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _without(mapping: dict[str, str], key: str) -> dict[str, str]:
+    return {name: value for name, value in mapping.items() if name != key}

@@ -1,0 +1,95 @@
+"""Metrics of a model on one split of a dataset."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from rankloop.datasets.dataset import Dataset, Split, pair_indices, split_indices
+from rankloop.errors import ImageError
+from rankloop.methods.method import Method, TrainingData
+from rankloop.metrics import pair_accuracy, plcc, srocc
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of the images of one split and their metrics.
+
+    Attributes:
+        images: row numbers in ``dataset.images``, int64 (n,).
+        scores: float32 (n,), direction ``method.higher_is_better``.
+        metrics: ``srocc`` and ``plcc`` where the images have scores (1.0 is full agreement,
+            whatever the directions), ``pair_accuracy`` where there are labelled pairs; NaN where
+            undefined.
+    """
+
+    images: np.ndarray
+    scores: np.ndarray
+    metrics: Mapping[str, float]
+
+
+def evaluate(
+    method: Method, model: nn.Module, data: TrainingData, split: Split, device: torch.device
+) -> Evaluation:
+    """Score a split's images one batch at a time and compare with what is known of them."""
+    rows, scores = predict_rows(method, model, data, split_indices(data.dataset, split), device)
+    return Evaluation(rows, scores, _metrics(method, data.dataset, split, rows, scores))
+
+
+def selection_metric(dataset: Dataset) -> str:
+    """Name of the validation metric that chooses between trials; higher is always better."""
+    known = dataset.images["score"].combine_chunks().take(split_indices(dataset, "validation"))
+    return "srocc" if len(known) - known.null_count >= 2 else "pair_accuracy"
+
+
+def predict_rows(
+    method: Method, model: nn.Module, data: TrainingData, rows: np.ndarray, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that could be read and their scores, with the model in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    kept: list[int] = []
+    scores: list[np.ndarray] = []
+    for start in range(0, len(rows), BATCH):
+        images = []
+        for row in rows[start : start + BATCH]:
+            try:
+                images.append(data.load(int(row)))
+            except ImageError:
+                # Vanished since the images were checked; the dataset's own list names it.
+                continue
+            kept.append(int(row))
+        if images:
+            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
+            scores.append(method.predict(model, batch).cpu().numpy())
+    model.train(was_training)
+    return np.array(kept, np.int64), np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+def _metrics(
+    method: Method, dataset: Dataset, split: Split, rows: np.ndarray, scores: np.ndarray
+) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    labels = dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
+    known = ~np.isnan(labels)
+    if known.sum() >= 2 and dataset.higher_is_better is not None:
+        directions = {
+            "labels_higher_is_better": dataset.higher_is_better,
+            "scores_higher_is_better": method.higher_is_better,
+        }
+        metrics["srocc"] = srocc(scores[known], labels[known], **directions)
+        metrics["plcc"] = plcc(scores[known], labels[known], **directions)
+    better, worse = pair_indices(dataset, split)
+    by_row = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+    pairs = [(b, w) for b, w in zip(better, worse, strict=True) if b in by_row and w in by_row]
+    if pairs:
+        sign = 1.0 if method.higher_is_better else -1.0
+        metrics["pair_accuracy"] = pair_accuracy(
+            np.array([sign * by_row[b] for b, _ in pairs]),
+            np.array([sign * by_row[w] for _, w in pairs]),
+        )
+    return metrics

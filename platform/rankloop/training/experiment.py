@@ -1,0 +1,139 @@
+"""From command-line options to data in memory and a result folder with its result.json."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rankloop.datasets.dataset import SPLITS, Dataset
+from rankloop.datasets.loaders import array_loader, file_loader
+from rankloop.datasets.options import DataOptions, open_data
+from rankloop.methods.method import Method, TrainingData
+from rankloop.progress import counter
+from rankloop.storage import Folder, open_folder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that training reads.
+
+    Attributes:
+        data: tables and a loader.
+        array: all images, uint8 (n, s, s, 3), when they fit in memory; else None and the loader
+            decodes files.
+    """
+
+    data: TrainingData
+    array: np.ndarray | None
+
+
+def prepare_data(options: DataOptions, image_size: int) -> Prepared:
+    """Open the data sources, check every image once, and say what was found."""
+    with counter("checking images") as progress:
+        dataset, array = open_data(options, image_size, on_progress=progress)
+    print(describe(dataset), flush=True)
+    load = file_loader(dataset, image_size) if array is None else array_loader(array)
+    return Prepared(TrainingData(dataset, load), array)
+
+
+def describe(dataset: Dataset) -> str:
+    """Say in a few lines what a dataset holds and who labelled it."""
+    splits = dataset.images["split"].to_pylist()
+    pairs = dataset.pairs["split"].to_pylist()
+    lines = [
+        f"data: {dataset.name}, labels: {dataset.annotator}",
+        *(
+            f"  {split}: {splits.count(split)} images, {pairs.count(split)} labelled pairs"
+            for split in SPLITS
+        ),
+    ]
+    for name, count in dataset.counts.items():
+        if count:
+            lines.append(f"  {name.replace('_', ' ')}: {count}")
+    if dataset.skipped:
+        lines.append(f"  skipped {len(dataset.skipped)} unreadable images:")
+        lines.extend(f"    {image}: {reason}" for image, reason in dataset.skipped[:10])
+        if len(dataset.skipped) > 10:
+            lines.append("    ... all are listed in result.json")
+    return "\n".join(lines)
+
+
+def result_folder(storage: str, job: str, method: str, identity: Mapping[str, Any]) -> Folder:
+    """Folder of a job: the same command gives the same folder, another command another."""
+    text = json.dumps(identity, sort_keys=True, default=repr)
+    digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+    return open_folder(storage) / job / f"{method}-{digest}"
+
+
+def write_result(
+    folder: Folder,
+    method: Method,
+    config: Any,
+    dataset: Dataset,
+    *,
+    seeds: list[int],
+    metrics: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write ``result.json``: everything needed to know what the numbers in it mean."""
+    splits = dataset.images["split"].to_pylist()
+    sources: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for split, source in zip(splits, dataset.images["source"].to_pylist(), strict=True):
+        sources[split].add(source)
+    result = {
+        "method": method.name,
+        "config": config.model_dump(mode="json"),
+        "scores_higher_is_better": method.higher_is_better,
+        "data": {
+            "name": dataset.name,
+            "annotator": dataset.annotator,
+            "score_name": dataset.score_name,
+            "labels_higher_is_better": dataset.higher_is_better,
+            "counts": dict(dataset.counts),
+            "skipped": [list(entry) for entry in dataset.skipped],
+        },
+        "split": {
+            split: {
+                "images": splits.count(split),
+                "sources": len(sources[split]),
+                "labelled_pairs": dataset.pairs["split"].to_pylist().count(split),
+            }
+            for split in SPLITS
+        },
+        "seeds": seeds,
+        "budget": {"steps": config.steps},
+        "metrics": metrics,
+        "versions": versions(),
+        **(more or {}),
+    }
+    folder.write_json("result.json", json_safe(result))
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that could change a result."""
+    packages = ("rankloop", "ray", "torch", "torchvision", "mlflow", "optuna", "numpy", "pillow")
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for package in (*packages, "opencv-python-headless"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def json_safe(value: Any) -> Any:
+    """Return a copy in which NaN and infinity are null, which JSON can hold."""
+    if isinstance(value, Mapping):
+        return {key: json_safe(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(entry) for entry in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

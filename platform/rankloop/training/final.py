@@ -1,0 +1,75 @@
+"""The last look at a trained model: validation and test, once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rankloop.errors import CheckpointError
+from rankloop.methods.method import Method, TrainingData
+from rankloop.storage import Folder
+from rankloop.training.checkpoints import Checkpoint, load_latest, save_checkpoint
+from rankloop.training.evaluation import Evaluation, evaluate
+from rankloop.training.loop import Report
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A finished run.
+
+    Attributes:
+        checkpoint: its last checkpoint.
+        evaluations: split (``"validation"``, ``"test"``) to scores and metrics.
+    """
+
+    checkpoint: Checkpoint
+    evaluations: dict[str, Evaluation]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Split to metrics."""
+        return {split: dict(found.metrics) for split, found in self.evaluations.items()}
+
+
+def final_model(method: Method, config: object, run: Folder, data: TrainingData) -> FinalModel:
+    """Load a finished run's model and evaluate it on validation and test.
+
+    Raises:
+        CheckpointError: the run has no whole checkpoint.
+    """
+    checkpoint = load_latest(run / "checkpoints")
+    if checkpoint is None:
+        raise CheckpointError(f"{run} has no checkpoint: run the same command again to train it")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = method.build(config, 0)
+    model.load_state_dict(checkpoint.model)
+    model.to(device)
+    evaluations = {
+        "validation": evaluate(method, model, data, "validation", device),
+        "test": evaluate(method, model, data, "test", device),
+    }
+    return FinalModel(checkpoint, evaluations)
+
+
+def publish_checkpoint(final: FinalModel, result: Folder) -> Folder:
+    """Put a final model, without its optimiser, at ``result/checkpoint``, ready for scoring."""
+    last = final.checkpoint
+    return save_checkpoint(
+        result, "checkpoint", Checkpoint(last.step, last.model, {}, last.config, {})
+    )
+
+
+def scored_labels(final: FinalModel, data: TrainingData, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a split's images that have a label, and those labels, float64 (n,) each."""
+    found = final.evaluations[split]
+    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
+    known = ~np.isnan(labels[found.images])
+    return found.scores[known].astype(np.float64), labels[found.images][known]
+
+
+def past_reports(checkpoint: Checkpoint) -> list[Report]:
+    """The reports of a finished run, with all their losses, for plots."""
+    from rankloop.training.loop import progress_of, report_at
+
+    progress = progress_of(checkpoint)
+    return [report_at(progress, index) for index in range(len(progress.reports))]

@@ -1,0 +1,242 @@
+"""The one training loop: plain PyTorch, for every method, resumable to the bit."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rankloop.errors import CheckpointError, TrainingError
+from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.randomness import derived_seed
+from rankloop.storage import Folder
+from rankloop.training.checkpoints import (
+    Checkpoint,
+    load_latest,
+    prune,
+    save_checkpoint,
+    step_name,
+)
+from rankloop.training.evaluation import evaluate
+from rankloop.training.optimizer_state import optimizer_tensors, restore_optimizer
+
+OpenStreams = Callable[[Mapping[str, ExampleStream], int, int, int, int], Iterator[Batch]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to look and when to save, in steps; both also happen at the last step."""
+
+    evaluate_every: int
+    checkpoint_every: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run tells its watcher after an evaluation.
+
+    Attributes:
+        step: training steps done.
+        metrics: validation metrics.
+        losses: step number to named loss terms, for the steps since the report before.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    losses: Mapping[int, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process among data-parallel workers."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    rank: int = 0
+    workers: int = 1
+
+
+@dataclass
+class _Progress:
+    step: int = 0
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train(
+    method: Method,
+    config: Any,
+    data: TrainingData,
+    folder: Folder,
+    *,
+    seed: int,
+    schedule: Schedule,
+    open_streams: OpenStreams,
+    worker: Worker | None = None,
+    on_report: Callable[[Report], bool] = lambda report: True,
+) -> nn.Module:
+    """Train a model for ``config.steps`` steps, going on from the newest checkpoint if any.
+
+    A run that was cut off and started again ends with the same model, to the bit, as one that was
+    not (CPU, same number of threads). On restart every report made before is made again, first.
+
+    Args:
+        method: what to train.
+        config: its configuration.
+        data: the images and labels.
+        folder: the run's folder; checkpoints go to ``folder/checkpoints``.
+        seed: the run's seed.
+        schedule: when to evaluate and to save.
+        open_streams: how batches are made, in this process or by Ray Data.
+        worker: device and rank; alone on the CPU by default.
+        on_report: called on rank 0 after each evaluation; returning False ends the run early.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        TrainingError: the loss is NaN or infinite.
+        CheckpointError: the folder holds checkpoints of another configuration.
+        StorageError: a checkpoint cannot be written; those before are intact.
+    """
+    worker = worker or Worker()
+    model = method.build(config, seed).to(worker.device)
+    optimizer = method.optimizer(model, config)
+    identity = run_identity(method, config, seed)
+    progress = _resume(folder, identity, model, optimizer)
+    for report in _past_reports(progress):
+        if worker.rank == 0 and not on_report(report):
+            return model.eval()
+    network = (
+        DistributedDataParallel(model, broadcast_buffers=True) if worker.workers > 1 else model
+    )
+    batches = open_streams(
+        method.streams(config, data, seed), progress.step, config.steps, worker.rank, worker.workers
+    )
+    model.train()
+    for batch in batches:
+        terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker.device)
+        progress.step += 1
+        for name, value in terms.items():
+            progress.losses.setdefault(name, []).append(value)
+        last = progress.step == config.steps
+        go_on = True
+        if worker.rank == 0 and (last or progress.step % schedule.evaluate_every == 0):
+            metrics = evaluate(method, model, data, "validation", worker.device).metrics
+            progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
+            go_on = on_report(_past_reports(progress)[-1])
+        if worker.rank == 0 and (
+            last or not go_on or progress.step % schedule.checkpoint_every == 0
+        ):
+            _save(folder, identity, model, optimizer, progress)
+        if not go_on:
+            break
+    return model.eval()
+
+
+def run_identity(method: Method, config: Any, seed: int) -> dict[str, Any]:
+    """What a checkpoint says of the run that made it."""
+    return {
+        "method": method.name,
+        "config": config.model_dump(mode="json"),
+        "seed": seed,
+        "higher_is_better": method.higher_is_better,
+    }
+
+
+def _step(
+    method: Method,
+    config: Any,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    seed: int,
+    step: int,
+    device: torch.device,
+) -> dict[str, float]:
+    # Layers such as dropout draw from torch's generator: tied to the step, a restart repeats them.
+    torch.manual_seed(derived_seed(seed, "step", step))
+    for group in optimizer.param_groups:
+        group["lr"] = method.learning_rate(config, step)
+    moved = {
+        name: {column: tensor.to(device, non_blocking=True) for column, tensor in columns.items()}
+        for name, columns in batch.items()
+    }
+    terms = method.loss(network, moved, config)
+    loss = torch.stack(list(terms.values())).sum()
+    values = {name: float(term) for name, term in terms.items()}
+    if not all(math.isfinite(value) for value in values.values()):
+        raise TrainingError(
+            f"the loss is not finite at step {step}: {values}; lower learning_rate "
+            f"(now {config.learning_rate})"
+        )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return values
+
+
+def _past_reports(progress: _Progress) -> list[Report]:
+    reports = []
+    start = 0
+    for past in progress.reports:
+        losses = {
+            step: {name: values[step] for name, values in progress.losses.items()}
+            for step in range(start, past["step"])
+        }
+        metrics = {k: math.nan if v is None else v for k, v in past["metrics"].items()}
+        reports.append(Report(past["step"], metrics, losses))
+        start = past["step"]
+    return reports
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _save(
+    folder: Folder,
+    identity: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: _Progress,
+) -> None:
+    tensors, numbers = optimizer_tensors(optimizer)
+    losses = {
+        f"loss/{name}": torch.tensor(values, dtype=torch.float64)
+        for name, values in progress.losses.items()
+    }
+    checkpoint = Checkpoint(
+        step=progress.step,
+        model=model.state_dict(),
+        training={**tensors, **losses},
+        config=identity,
+        state={"reports": progress.reports, "optimizer": numbers, "saved": time.time()},
+    )
+    parent = folder / "checkpoints"
+    save_checkpoint(parent, step_name(progress.step), checkpoint)
+    prune(parent)
+
+
+def _resume(
+    folder: Folder, identity: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> _Progress:
+    checkpoint = load_latest(folder / "checkpoints")
+    if checkpoint is None:
+        return _Progress()
+    if checkpoint.config != identity:
+        raise CheckpointError(
+            f"{folder} holds checkpoints of another configuration: give another --storage, or "
+            "remove that folder"
+        )
+    model.load_state_dict(checkpoint.model)
+    restore_optimizer(optimizer, checkpoint.training, checkpoint.state["optimizer"])
+    losses = {
+        name.removeprefix("loss/"): tensor.tolist()
+        for name, tensor in checkpoint.training.items()
+        if name.startswith("loss/")
+    }
+    return _Progress(checkpoint.step, losses, list(checkpoint.state["reports"]))

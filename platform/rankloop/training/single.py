@@ -1,0 +1,120 @@
+"""One configuration, trained from start to end or from wherever it was cut off."""
+
+from typing import Any
+
+from rankloop.cluster import connected, gpus_per_run
+from rankloop.figures import save_figures
+from rankloop.locking import locked
+from rankloop.methods.method import Method
+from rankloop.plots.score_plot import score_plot
+from rankloop.plots.training_curves import training_curves
+from rankloop.storage import Folder
+from rankloop.streams.shared_images import share_images
+from rankloop.tracking import Tracking, open_tracking
+from rankloop.training.distributed import train_distributed
+from rankloop.training.evaluation import selection_metric
+from rankloop.training.experiment import Prepared, write_result
+from rankloop.training.final import (
+    FinalModel,
+    final_model,
+    past_reports,
+    publish_checkpoint,
+    scored_labels,
+)
+from rankloop.training.loop import Report, Schedule
+
+
+def run_training(
+    method: Method,
+    config: Any,
+    prepared: Prepared,
+    folder: Folder,
+    storage: Folder,
+    *,
+    seed: int,
+    workers: int,
+    data_workers: int,
+    schedule: Schedule,
+) -> dict[str, Any]:
+    """Train one configuration, or go on with it, and return its result.
+
+    Raises:
+        TrainingError: the loss became NaN.
+        LockedError: another driver is at work on this run.
+    """
+    with locked(folder), connected():
+        tracking = open_tracking(storage)
+        run_id = tracking.start_run(
+            method.name,
+            f"train {folder.name}",
+            key=str(folder),
+            params={**config.model_dump(mode="json"), "seed": seed},
+            tags={
+                "annotator": prepared.data.dataset.annotator,
+                "data": prepared.data.dataset.name,
+            },
+        )
+        metric = selection_metric(prepared.data.dataset)
+        try:
+            train_distributed(
+                method,
+                config,
+                share_images(prepared.data, prepared.array),
+                folder,
+                seed=seed,
+                schedule=schedule,
+                workers=workers,
+                data_workers=data_workers,
+                use_gpu=gpus_per_run() > 0,
+                on_report=lambda report: _show(tracking, run_id, report, config.steps, metric),
+            )
+        except BaseException:
+            tracking.finish(run_id, "FAILED")
+            raise
+        final = final_model(method, config, folder, prepared.data)
+        publish_checkpoint(final, folder)
+        result = write_result(
+            folder, method, config, prepared.data.dataset, seeds=[seed], metrics=final.metrics
+        )
+        _track(tracking, run_id, folder, prepared, final, result)
+        return result
+
+
+def _show(tracking: Tracking, run_id: str, report: Report, steps: int, metric: str) -> bool:
+    points = [
+        (f"loss/{name}", value, step + 1)
+        for step, terms in report.losses.items()
+        for name, value in terms.items()
+    ]
+    points += [(f"validation/{name}", value, report.step) for name, value in report.metrics.items()]
+    tracking.log_points(run_id, points)
+    last = report.losses[max(report.losses)] if report.losses else {}
+    losses = ", ".join(f"{name} loss {value:.4f}" for name, value in last.items())
+    value = report.metrics.get(metric, float("nan"))
+    print(f"step {report.step} of {steps}: {losses}, validation {metric} {value:.4f}", flush=True)
+    return True
+
+
+def _track(
+    tracking: Tracking,
+    run_id: str,
+    folder: Folder,
+    prepared: Prepared,
+    final: FinalModel,
+    result: dict[str, Any],
+) -> None:
+    dataset = prepared.data.dataset
+    scores, labels = scored_labels(final, prepared.data, "test")
+    figures = {"training_curves.png": training_curves(past_reports(final.checkpoint))}
+    if len(scores):
+        figures["test_scores.png"] = score_plot(
+            scores,
+            labels,
+            label_name=dataset.score_name or "score",
+            labels_higher_is_better=bool(dataset.higher_is_better),
+        )
+    save_figures(folder, tracking, run_id, figures)
+    tracking.log_json(run_id, result, "result.json")
+    for split, metrics in final.metrics.items():
+        tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in metrics.items()})
+    tracking.finish(run_id, "FINISHED")

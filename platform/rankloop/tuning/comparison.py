@@ -1,0 +1,132 @@
+"""The rows of a paper's table, trained alike and compared."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rankloop.cluster import connected, gpus_per_run
+from rankloop.errors import CheckpointError, SweepError
+from rankloop.figures import save_figures
+from rankloop.locking import locked
+from rankloop.methods import find_method
+from rankloop.plots.comparison_plot import comparison_plot
+from rankloop.storage import Folder
+from rankloop.streams.shared_images import share_images
+from rankloop.tracking import open_tracking
+from rankloop.training.evaluation import selection_metric
+from rankloop.training.experiment import Prepared, write_result
+from rankloop.training.final import final_model
+from rankloop.training.loop import Schedule
+from rankloop.tuning.runs import RunContext, train_runs
+from rankloop.tuning.suggestions import FixedRuns, Run
+from rankloop.tuning.watcher import TrackingWatcher
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a comparison.
+
+    Attributes:
+        name: as in the paper's table.
+        values: configuration fields that make it.
+        paper: the paper's numbers, by column.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    paper: Mapping[str, float]
+
+
+def run_comparison(
+    method: str,
+    base: Any,
+    rows: Sequence[Row],
+    seeds: Sequence[int],
+    prepared: Prepared,
+    folder: Folder,
+    storage: Folder,
+    at_once: int,
+) -> dict[str, Any]:
+    """Train every row with every seed, or go on where it was cut off, and return the result.
+
+    Data, split and budget are the same for all; the seed changes initial weights and the order of
+    examples. ``result["metrics"]`` has, per row: split, then metric, then the value of each seed.
+
+    Raises:
+        SweepError: a row has no finished run.
+        LockedError: another driver is at work on this comparison.
+    """
+    with locked(folder), connected():
+        tracking = open_tracking(storage)
+        context = RunContext(
+            method=method,
+            base=base,
+            data=share_images(prepared.data, prepared.array),
+            folder=folder,
+            schedule=Schedule(evaluate_every=max(1, base.steps // 4), checkpoint_every=base.steps),
+            metric=selection_metric(prepared.data.dataset),
+            gpus=gpus_per_run(),
+        )
+        parent = tracking.start_run(
+            method,
+            f"comparison {folder.name}",
+            key=str(folder),
+            params={"seeds": list(seeds), "data": prepared.data.dataset.name},
+            tags={"annotator": prepared.data.dataset.annotator},
+        )
+        # Seed by seed, so that a comparison cut short has all rows of the first seeds.
+        runs = [
+            Run(f"{row.name}-seed-{seed}", dict(row.values), seed) for seed in seeds for row in rows
+        ]
+        watcher = TrackingWatcher(tracking, context, parent, len(runs))
+        train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
+        metrics = {row.name: _row_metrics(context, prepared, row, seeds) for row in rows}
+        result = write_result(
+            folder,
+            find_method(method),
+            base,
+            prepared.data.dataset,
+            seeds=list(seeds),
+            metrics=metrics,
+            more={
+                "selection_metric": context.metric,
+                "rows": {row.name: dict(row.values) for row in rows},
+                "paper": {row.name: dict(row.paper) for row in rows},
+                "failures": watcher.failures,
+            },
+        )
+        figure = comparison_plot(
+            {name: found["test"][context.metric] for name, found in metrics.items()},
+            {row.name: dict(row.paper) for row in rows},
+        )
+        save_figures(folder, tracking, parent, {"comparison.png": figure})
+        tracking.log_json(parent, result, "result.json")
+        for name, found in metrics.items():
+            for split, values in found.items():
+                tracking.log_metrics(
+                    parent,
+                    {f"{name}/{split}/{k}": statistics.fmean(v) for k, v in values.items()},
+                )
+        tracking.finish(parent, "FINISHED")
+        return result
+
+
+def _row_metrics(
+    context: RunContext, prepared: Prepared, row: Row, seeds: Sequence[int]
+) -> dict[str, dict[str, list[float]]]:
+    collected: dict[str, dict[str, list[float]]] = {}
+    for seed in seeds:
+        run = context.run_folder(f"{row.name}-seed-{seed}")
+        config = context.run_config(dict(row.values))
+        try:
+            final = final_model(find_method(context.method), config, run, prepared.data)
+        except CheckpointError:
+            # This run failed; the result's list of failures says why.
+            continue
+        for split, metrics in final.metrics.items():
+            for name, value in metrics.items():
+                collected.setdefault(split, {}).setdefault(name, []).append(value)
+    if not collected:
+        raise SweepError(f"no run of {row.name!r} finished: see the errors above")
+    return collected

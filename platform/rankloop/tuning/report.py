@@ -1,0 +1,117 @@
+"""What a sweep or a comparison found, as a few lines of text."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rankloop.storage import Folder
+from rankloop.tracking import ui_command
+
+_ROLES = {
+    "best": "best trial",
+    "best_supervised": "best trial with weight 0",
+    "paper": "paper's configuration",
+    "paper_supervised": "paper's with weight 0 (supervised baseline)",
+}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in [header, ["-" * width for width in widths], *rows]
+    ]
+    return "\n".join(lines)
+
+
+def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
+    """Return the report that ends a sweep."""
+    metric, trials = result["selection_metric"], result["trials"]
+    rows = [
+        [_ROLES[role], *(_number(found[split].get(metric)) for split in ("validation", "test"))]
+        for role, found in result["metrics"].items()
+    ]
+    values = [
+        [name, _short(value), _short(result["paper_values"][name])]
+        for name, value in result["best_values"].items()
+    ]
+    return "\n".join(
+        [
+            "",
+            f"Sweep of {result['method']} on {result['data']['name']} "
+            f"(labels: {result['data']['annotator']}), seed {result['seeds'][0]}, "
+            f"{result['budget']['steps']} steps per trial",
+            f"trials: {trials['finished']} finished, {trials['stopped_early']} stopped early, "
+            f"{trials['failed']} failed, {trials['to_go_on_with']} to go on with "
+            "(run the same command again)",
+            "",
+            table([metric.upper().replace("_", " "), "validation", "test"], rows),
+            "",
+            table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
+            "",
+            "The paper publishes the learning rate; its margins, weight and blur strength are our "
+            "documented defaults.",
+            *_closing(result, folder, storage),
+        ]
+    )
+
+
+def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
+    """Return the table that ends a comparison."""
+    metric = result["selection_metric"]
+    columns = list(next(iter(result["paper"].values())))
+    rows = [
+        [
+            name,
+            spread(found["validation"].get(metric, [])),
+            spread(found["test"].get(metric, [])),
+            *(f"{result['paper'][name][column]:.4f}" for column in columns),
+        ]
+        for name, found in result["metrics"].items()
+    ]
+    header = [metric.upper().replace("_", " "), "validation", "test"]
+    return "\n".join(
+        [
+            "",
+            f"{result['method']} on {result['data']['name']} "
+            f"(labels: {result['data']['annotator']}), seeds {result['seeds']}, "
+            f"{result['budget']['steps']} steps; mean ± standard deviation over seeds",
+            "",
+            table([*header, *(f"paper {column}" for column in columns)], rows),
+            "",
+            "The paper's numbers are for other data (FIB-5K faces, human labels) and ResNet-18.",
+            *_closing(result, folder, storage),
+        ]
+    )
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Return mean ± standard deviation."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "undefined"
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    return f"{statistics.fmean(known):.4f} ± {deviation:.4f}"
+
+
+def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list[str]:
+    lines = [f"failed: {entry['run']}: {entry['error']}" for entry in result["failures"]]
+    if (folder / "checkpoint").exists():
+        lines += [
+            f"checkpoint: {folder}/checkpoint",
+            "score photos with it: "
+            f"python jobs/score.py {folder}/checkpoint PHOTOS --output scores.csv",
+        ]
+    return [*lines, f"compare the runs in MLflow: {ui_command(storage)}"]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

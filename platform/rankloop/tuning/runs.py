@@ -1,0 +1,193 @@
+"""Many training runs over a Ray cluster, each resumable in its own folder."""
+
+import math
+import os
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from rankloop.errors import SweepError, TrainingError
+from rankloop.methods import find_method
+from rankloop.methods.configuration import make_config
+from rankloop.methods.method import TrainingData
+from rankloop.storage import Folder
+from rankloop.streams.batches import plain_batches
+from rankloop.training.loop import Report, Schedule, train
+from rankloop.tuning.successive_halving import STEP, VALUE
+
+# Stands for an undefined validation metric (all scores equal, say): below any SROCC or accuracy.
+UNDEFINED = -1.0
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all runs of a sweep or a comparison share.
+
+    Attributes:
+        method: name of the method.
+        base: configuration that every run's values are laid over.
+        data: images and labels, shared by all runs of a node.
+        folder: result folder; a run's own is ``folder/runs/<name>``.
+        schedule: when runs evaluate and save.
+        metric: validation metric that is reported as the run's value.
+        gpus: GPUs per run.
+    """
+
+    method: str
+    base: Any
+    data: TrainingData
+    folder: Folder
+    schedule: Schedule
+    metric: str
+    gpus: float = 0.0
+
+    def run_folder(self, name: str) -> Folder:
+        """Folder of one run."""
+        return self.folder / "runs" / name
+
+    def run_config(self, values: dict[str, Any]) -> Any:
+        """Resolved configuration of a run."""
+        return make_config(type(self.base), {**self.base.model_dump(), **values})
+
+
+class RunWatcher:
+    """Told of every run's progress, in the driver. All methods do nothing unless overridden."""
+
+    def started(self, run: dict[str, Any]) -> None:
+        """A run begins, or goes on."""
+
+    def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
+        """A run was evaluated: ``step``, ``value``, ``metrics``, ``losses``."""
+
+    def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:
+        """A run finished (``step`` is the full budget), was stopped early, or failed."""
+
+
+def train_runs(
+    context: RunContext,
+    searcher: Searcher,
+    *,
+    at_once: int,
+    watcher: RunWatcher,
+    scheduler: TrialScheduler | None = None,
+) -> None:
+    """Train every run that the searcher suggests, a given number at a time.
+
+    A run whose worker process dies starts again from its newest checkpoint; a run that fails does
+    not end the others.
+
+    Raises:
+        SweepError: all runs failed; carries the first traceback.
+    """
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    tally = _Tally(watcher)
+    with tempfile.TemporaryDirectory(prefix="rankloop-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(_train_one, context=context),
+                {"cpu": 1, "gpu": context.gpus},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler or FIFOScheduler(),
+                num_samples=-1,
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+            ),
+            # Tune's own snapshots are scratch: the study and the runs' folders hold the truth.
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                callbacks=[tally],
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=3),
+            ),
+        )
+        tuner.fit()
+    if tally.failures and not tally.finished:
+        raise SweepError(
+            f"all {len(tally.failures)} runs failed; the first ({tally.failures[0][0]}) with:\n"
+            f"{tally.failures[0][1]}"
+        )
+
+
+def _train_one(config: dict[str, Any], context: RunContext) -> None:
+    torch.set_num_threads(1)
+
+    def report(progress: Report) -> bool:
+        value = progress.metrics.get(context.metric, math.nan)
+        tune.report(
+            {
+                STEP: progress.step,
+                VALUE: value if math.isfinite(value) else UNDEFINED,
+                "metrics": dict(progress.metrics),
+                "losses": [(step, dict(terms)) for step, terms in progress.losses.items()],
+            }
+        )
+        return True
+
+    try:
+        train(
+            find_method(context.method),
+            context.run_config(config["values"]),
+            context.data,
+            context.run_folder(config["name"]),
+            seed=config["seed"],
+            schedule=context.schedule,
+            open_streams=plain_batches,
+            on_report=report,
+        )
+    except Exception as error:
+        # The same training gives the same NaN again; anything else may be over the next time.
+        retry = not isinstance(error, TrainingError)
+        tune.report({"error": traceback.format_exc(), "retry": retry, STEP: 0, VALUE: UNDEFINED})
+
+
+class _Tally(Callback):  # type: ignore[misc]
+    """Passes Tune's events on, and counts how runs ended."""
+
+    def __init__(self, watcher: RunWatcher) -> None:
+        self._watcher = watcher
+        self.finished: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._watcher.started(trial.config)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if not result.get("error") and "metrics" in result:
+            self._watcher.reported(trial.config, result)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        result = trial.last_result or {}
+        if result.get("error"):
+            self.failures.append((trial.config["name"], result["error"]))
+        else:
+            self.finished.append(trial.config["name"])
+        self._watcher.ended(trial.config, result)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        path = trial.error_file
+        text = Path(path).read_text() if path else "the worker process was lost"
+        self.failures.append((trial.config["name"], text))
+        self._watcher.ended(trial.config, {"error": text, "retry": True})
+
+

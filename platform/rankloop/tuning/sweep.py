@@ -1,0 +1,222 @@
+"""A sweep: trials over Ray Tune and Optuna, side by side in MLflow, ending in one winner."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from rankloop.cluster import connected, gpus_per_run
+from rankloop.errors import CheckpointError, SweepError
+from rankloop.figures import save_figures
+from rankloop.locking import locked
+from rankloop.methods import find_method
+from rankloop.plots.score_plot import score_plot
+from rankloop.plots.sweep_plots import optimization_history, parameter_importance
+from rankloop.plots.training_curves import training_curves
+from rankloop.storage import Folder
+from rankloop.streams.shared_images import share_images
+from rankloop.tracking import Tracking, open_tracking
+from rankloop.training.evaluation import selection_metric
+from rankloop.training.experiment import Prepared, write_result
+from rankloop.training.final import (
+    FinalModel,
+    final_model,
+    past_reports,
+    publish_checkpoint,
+    scored_labels,
+)
+from rankloop.training.loop import Schedule
+from rankloop.tuning.runs import RunContext, train_runs
+from rankloop.tuning.study import Space, best_trial, open_study
+from rankloop.tuning.successive_halving import DurableSuccessiveHalving
+from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns
+from rankloop.tuning.watcher import TrackingWatcher
+
+PAPER_SUPERVISED = "paper-supervised"
+BEST_SUPERVISED = "best-supervised"
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep does, besides its method and data.
+
+    Attributes:
+        space: draws a trial's hyperparameters.
+        paper: hyperparameters of the first trial.
+        supervised: values that turn self-supervision off. The paper's and the best
+            configuration are trained with them too, at full budget, to show what ranks add.
+        trials: number of trials.
+        at_once: trials that run at once.
+        seed: seed of the suggestions and of every run.
+        evaluations: how often a run is evaluated within its budget.
+    """
+
+    space: Space
+    paper: Mapping[str, Any]
+    supervised: Mapping[str, Any]
+    trials: int
+    at_once: int
+    seed: int
+    evaluations: int = 9
+
+
+def run_sweep(
+    method: str, base: Any, prepared: Prepared, folder: Folder, storage: Folder, plan: SweepPlan
+) -> dict[str, Any]:
+    """Run a sweep, or go on with one that was cut off, and return its result.
+
+    Raises:
+        SweepError: no trial finished.
+        LockedError: another driver is at work on this sweep.
+    """
+    with locked(folder), connected():
+        tracking = open_tracking(storage)
+        study = open_study(folder / "study", dict(plan.paper))
+        every = max(1, base.steps // plan.evaluations)
+        context = RunContext(
+            method=method,
+            base=base,
+            data=share_images(prepared.data, prepared.array),
+            folder=folder,
+            schedule=Schedule(evaluate_every=every, checkpoint_every=every),
+            metric=selection_metric(prepared.data.dataset),
+            gpus=gpus_per_run(),
+        )
+        parent = tracking.start_run(
+            method,
+            f"sweep {folder.name}",
+            key=str(folder),
+            params={"trials": plan.trials, "seed": plan.seed, "data": prepared.data.dataset.name},
+            tags={"annotator": prepared.data.dataset.annotator},
+        )
+        watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
+        train_runs(
+            context,
+            StudyRuns(
+                study,
+                plan.space,
+                trials=plan.trials,
+                steps=base.steps,
+                seed=plan.seed,
+                beside=[Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)],
+            ),
+            at_once=plan.at_once,
+            watcher=watcher,
+            scheduler=DurableSuccessiveHalving(study, first_rung=every, steps=base.steps),
+        )
+        best = best_trial(study)
+        if best is None:
+            raise SweepError(
+                f"none of the {plan.trials} trials finished: see the errors above, then run the "
+                "same command again to go on"
+            )
+        ours = Run(BEST_SUPERVISED, {**best.params, **plan.supervised}, plan.seed)
+        # If it fails, the result's list of failures says so; the sweep still has its winner.
+        with suppress(SweepError):
+            train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
+        result = _conclude(context, prepared, plan, study, best, watcher)
+        _track(tracking, parent, context, prepared, study, result, watcher)
+        tracking.finish(parent, "FINISHED")
+        return result
+
+
+def _conclude(
+    context: RunContext,
+    prepared: Prepared,
+    plan: SweepPlan,
+    study: optuna.Study,
+    best: FrozenTrial,
+    watcher: TrackingWatcher,
+) -> dict[str, Any]:
+    method, data, folder = find_method(context.method), prepared.data, context.folder
+    winner = _final(context, prepared, run_name(best.number), dict(best.params))
+    publish_checkpoint(winner, folder)
+    metrics = {"best": winner.metrics}
+    for role, name, values in (
+        ("best_supervised", BEST_SUPERVISED, {**best.params, **plan.supervised}),
+        ("paper", run_name(0), plan.paper),
+        ("paper_supervised", PAPER_SUPERVISED, {**plan.paper, **plan.supervised}),
+    ):
+        try:
+            metrics[role] = _final(context, prepared, name, dict(values)).metrics
+        except CheckpointError:
+            # It failed; watcher.failures, which is in the result, says why.
+            continue
+    return write_result(
+        folder,
+        method,
+        context.run_config(dict(best.params)),
+        data.dataset,
+        seeds=[plan.seed],
+        metrics=metrics,
+        more={
+            "best_trial": best.number,
+            "best_values": best.params,
+            "paper_values": dict(plan.paper),
+            "selection_metric": context.metric,
+            "trials": _counts(study),
+            "failures": watcher.failures,
+        },
+    )
+
+
+def run_name(number: int) -> str:
+    """Name of a trial's run."""
+    return f"trial-{number:04d}"
+
+
+def _final(
+    context: RunContext, prepared: Prepared, name: str, values: dict[str, Any]
+) -> FinalModel:
+    return final_model(
+        find_method(context.method),
+        context.run_config(values),
+        context.run_folder(name),
+        prepared.data,
+    )
+
+
+def _track(
+    tracking: Tracking,
+    parent: str,
+    context: RunContext,
+    prepared: Prepared,
+    study: optuna.Study,
+    result: dict[str, Any],
+    watcher: TrackingWatcher,
+) -> None:
+    dataset = prepared.data.dataset
+    winner = _final(context, prepared, run_name(result["best_trial"]), result["best_values"])
+    scores, labels = scored_labels(winner, prepared.data, "test")
+    figures = {
+        "optimization_history.png": optimization_history(study),
+        "parameter_importance.png": parameter_importance(study),
+        "training_curves.png": training_curves(past_reports(winner.checkpoint)),
+    }
+    if len(scores):
+        figures["test_scores.png"] = score_plot(
+            scores,
+            labels,
+            label_name=dataset.score_name or "score",
+            labels_higher_is_better=bool(dataset.higher_is_better),
+        )
+    save_figures(context.folder, tracking, parent, figures)
+    tracking.log_json(parent, result, "result.json")
+    for role, splits in result["metrics"].items():
+        tracking.log_metrics(
+            parent,
+            {f"{role}/{split}/{k}": v for split, found in splits.items() for k, v in found.items()},
+        )
+
+
+def _counts(study: optuna.Study) -> dict[str, int]:
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    return {
+        "finished": states.count(TrialState.COMPLETE),
+        "stopped_early": states.count(TrialState.PRUNED),
+        "failed": states.count(TrialState.FAIL),
+        "to_go_on_with": states.count(TrialState.RUNNING),
+    }

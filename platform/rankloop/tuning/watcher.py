@@ -1,0 +1,87 @@
+"""Shows runs while they train: a line per event on the terminal, every value in MLflow."""
+
+import time
+from typing import Any
+
+from rankloop.tracking import Tracking
+from rankloop.training.experiment import json_safe
+from rankloop.tuning.runs import RunContext, RunWatcher
+from rankloop.tuning.successive_halving import STEP, VALUE
+
+
+class TrackingWatcher(RunWatcher):
+    """One MLflow child run per training run, under one parent run.
+
+    Args:
+        tracking: MLflow.
+        context: what the runs share.
+        parent: MLflow run id of the sweep or comparison.
+        total: how many runs there will be, for the progress lines.
+    """
+
+    def __init__(self, tracking: Tracking, context: RunContext, parent: str, total: int) -> None:
+        self._tracking, self._context, self._parent = tracking, context, parent
+        self._total = total
+        self._begun = time.monotonic()
+        self._best: tuple[float, str] | None = None
+        self._ended = 0
+        self.run_ids: dict[str, str] = {}
+        self.failures: list[dict[str, str]] = []
+
+    def started(self, run: dict[str, Any]) -> None:
+        """Open the MLflow run, or go on in the one opened before a restart."""
+        config = self._context.run_config(run["values"])
+        self.run_ids[run["name"]] = self._tracking.start_run(
+            self._context.method,
+            run["name"],
+            key=f"{self._context.folder}/{run['name']}",
+            parent=self._parent,
+            params={**config.model_dump(mode="json"), "seed": run["seed"]},
+        )
+        shown = ", ".join(f"{name} {_short(value)}" for name, value in run["values"].items())
+        self._say(run["name"], f"starts: {shown}")
+
+    def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
+        """Log an evaluation and the losses before it."""
+        points = [
+            (f"loss/{name}", value, step + 1)
+            for step, terms in result["losses"]
+            for name, value in terms.items()
+        ]
+        points += [
+            (f"validation/{name}", value, result[STEP]) for name, value in result["metrics"].items()
+        ]
+        self._tracking.log_points(self.run_ids[run["name"]], points)
+        value = result[VALUE]
+        if result[STEP] >= self._context.base.steps and run["number"] is not None:
+            self._best = max(self._best or (value, run["name"]), (value, run["name"]))
+        best = f"   best so far {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
+        self._say(
+            run["name"],
+            f"step {result[STEP]} of {self._context.base.steps}: "
+            f"validation {self._context.metric} {value:.4f}{best}",
+        )
+
+    def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:
+        """Close the MLflow run and say how the run ended."""
+        self._ended += 1
+        run_id = self.run_ids[run["name"]]
+        if result.get("error"):
+            last_line = result["error"].strip().splitlines()[-1]
+            self.failures.append({"run": run["name"], "error": last_line})
+            self._tracking.finish(run_id, "FAILED")
+            self._say(run["name"], f"failed: {last_line}")
+            return
+        stopped = result.get(STEP, 0) < self._context.base.steps
+        self._tracking.set_tags(run_id, {"stopped_early": str(stopped).lower()})
+        self._tracking.log_metrics(run_id, {"value": result[VALUE]})
+        self._tracking.finish(run_id, "FINISHED")
+        how = "stopped early" if stopped else "finished"
+        self._say(run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)")
+
+    def _say(self, name: str, what: str) -> None:
+        print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(json_safe(value))
