@@ -1,1 +1,1 @@
-
+"""Ranking losses: torch functions of scores, one per file."""

@@ -1,1 +1,1 @@
-
+"""Torch modules: backbones and scorers."""
