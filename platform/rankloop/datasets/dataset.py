@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -20,8 +22,8 @@ IMAGE_SCHEMA = pa.schema(
         # The photograph (or person, or reference) it comes from: never on two sides of a split.
         pa.field("source", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
-        # Standard deviation in pixels of the Gaussian blur that the synthetic annotator hid in the
-        # image; applied whenever the image is loaded. Null where there is none.
+        # Standard deviation, in pixels of the loaded (resized) image, of the Gaussian blur that the
+        # synthetic annotator hid in it; applied whenever the image is loaded. Null: no blur.
         pa.field("hidden_blur", pa.float64()),
         # Opinion score, test rank or hidden strength; its direction is Dataset.higher_is_better.
         pa.field("score", pa.float64()),
@@ -48,8 +50,8 @@ class Dataset:
         higher_is_better: direction of the ``score`` column; None when no image has a score.
         score_name: what ``score`` is, for tables and plots, e.g. ``"MOS"``.
         annotator: who labelled: ``"human"``, ``"none"``, or ``"synthetic, error rate 0.05"``.
-        counts: what was dropped on the way, e.g. ``{"ties": 3, "pairs_across_splits": 12}``.
-        skipped: images that could not be read: (image, reason).
+        counts: what happened on the way, e.g. ``{"ties": 3, "pairs_across_splits": 12}``.
+        skipped: images that are missing or could not be read: (image, reason).
     """
 
     name: str
@@ -60,3 +62,28 @@ class Dataset:
     annotator: str
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+def split_indices(dataset: Dataset, split: Split) -> np.ndarray:
+    """Return the rows of ``dataset.images`` that are in a split, int64 (n,), ascending."""
+    return np.flatnonzero(_numpy(pc.equal(dataset.images["split"], split)))
+
+
+def pair_indices(dataset: Dataset, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Return a split's labelled pairs as rows of ``dataset.images``.
+
+    Returns:
+        better, worse: int64 (n,) each; pair i is (better[i], worse[i]).
+    """
+    pairs = dataset.pairs.filter(pc.equal(dataset.pairs["split"], split))
+    names = dataset.images["image"].combine_chunks()
+    better, worse = (
+        _numpy(pc.index_in(pairs[side], value_set=names)).astype(np.int64)
+        for side in ("better", "worse")
+    )
+    return better, worse
+
+
+def _numpy(values: Any) -> np.ndarray:
+    array: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return array

@@ -1,0 +1,106 @@
+"""Where files are: paths and URIs joined, listed and looked for, local or behind fsspec."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+
+from rankloop.errors import DataError
+from rankloop.images import read_bytes
+
+_THREADS = 16
+
+
+def absolute(location: str) -> str:
+    """Return a URI unchanged, and a local path absolute, so that it means the same to a worker."""
+    return location if "://" in location else os.path.abspath(Path(location).expanduser())
+
+
+def parent(location: str) -> str:
+    """Return the folder that a file is in."""
+    return location.rpartition("/")[0] if "://" in location else os.path.dirname(location)
+
+
+def join(folder: str, name: str) -> str:
+    """Return the location of a name relative to a folder; an absolute name or URI is itself."""
+    if "://" in name or os.path.isabs(name):
+        return absolute(name)
+    if "://" in folder:
+        return f"{folder.rstrip('/')}/{name}"
+    return os.path.normpath(os.path.join(folder, name))
+
+
+def list_files(folder: str) -> list[str]:
+    """Return the paths of all files in a tree relative to its root, sorted, ``/`` between parts.
+
+    Names that begin with a dot are left out, and links to folders are not followed.
+
+    Args:
+        folder: absolute local path or fsspec URI.
+
+    Raises:
+        DataError: the folder is missing, is a file, or cannot be listed.
+    """
+    try:
+        found = _list_remote(folder) if "://" in folder else _list_local(folder)
+    except (OSError, ImportError, ValueError) as error:
+        raise DataError(
+            f"cannot list the folder {folder}: {error}; check the path and that it may be read"
+        ) from error
+    return sorted(name for name in found if not any(p.startswith(".") for p in name.split("/")))
+
+
+def _list_local(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
+        raise DataError(f"the folder {folder} {what}: give an existing folder")
+    return [
+        os.path.relpath(os.path.join(root, file), folder).replace(os.sep, "/")
+        for root, _, files in os.walk(folder, onerror=_refuse)
+        for file in files
+    ]
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _list_remote(folder: str) -> list[str]:
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    if not filesystem.isdir(root):
+        raise DataError(f"the folder {folder} does not exist: give an existing folder")
+    root = root.rstrip("/")
+    return [path[len(root) :].lstrip("/") for path in filesystem.find(root)]
+
+
+def exist(locations: Sequence[str]) -> list[bool]:
+    """Return for each location whether a file is there, asking in parallel."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(_exists, locations))
+
+
+def _exists(location: str) -> bool:
+    try:
+        if "://" not in location:
+            return os.path.isfile(location)
+        filesystem, path = fsspec.core.url_to_fs(location)
+        return bool(filesystem.isfile(path))
+    except (OSError, ImportError, ValueError) as error:
+        raise DataError(f"cannot look for {location}: {error}; check the path") from error
+
+
+def read_text(location: str) -> str:
+    """Return a text file's content.
+
+    Raises:
+        DataError: missing, unreadable or not UTF-8.
+    """
+    if "://" not in location and not os.path.isfile(location):
+        raise DataError(f"the file {location} does not exist: give an existing file")
+    try:
+        # Spreadsheets write a byte-order mark before the first column's name.
+        return read_bytes(location).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{location} is not UTF-8 text ({error}): save it as UTF-8") from error

@@ -1,0 +1,127 @@
+"""Several data sources made into one."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rankloop.datasets.part import TIES, ImageRow, Part
+from rankloop.datasets.votes import Vote, majority
+from rankloop.errors import ConfigError, DataError
+
+
+def merge(parts: Sequence[Part]) -> Part:
+    """Return all images and labels of several parts.
+
+    The same photograph (and crop) in two parts is one image, under its first name, with the labels
+    of both: ``pairs:photos/labels.csv`` and ``folder:photos`` go together.
+
+    Raises:
+        DataError: one name for two images, two different scores or splits for one image, or
+            scores of two scales or directions.
+    """
+    images: dict[str, ImageRow] = {}
+    name_of: dict[tuple[str, tuple[int, int, int, int] | None], str] = {}
+    votes: list[Vote] = []
+    for part in parts:
+        names = {}
+        for row in part.images:
+            name = name_of.setdefault((row.uri, row.crop), row.image)
+            names[row.image] = name
+            known = images.get(name)
+            if known is None:
+                images[name] = row
+            elif (known.uri, known.crop) != (row.uri, row.crop):
+                raise DataError(
+                    f"two images are named {name!r}, {known.uri} and {row.uri}: rename one, or "
+                    "name a folder above both"
+                )
+            else:
+                images[name] = _combined(known, row)
+        votes += [Vote(names[a], names[b], better=names[a]) for a, b in part.pairs]
+    pairs, contradictions = majority(votes)
+    counts = Counter[str]({TIES: contradictions} if contradictions else {})
+    for part in parts:
+        counts.update(part.counts)
+    higher_is_better, score_name = _scale(parts)
+    skipped = tuple(item for part in parts for item in part.skipped)
+    return Part(list(images.values()), pairs, higher_is_better, score_name, dict(counts), skipped)
+
+
+def _combined(known: ImageRow, other: ImageRow) -> ImageRow:
+    for what in ("score", "split"):
+        first, second = getattr(known, what), getattr(other, what)
+        if first is not None and second is not None and first != second:
+            raise DataError(
+                f"image {known.image!r} has two {what}s, {first} and {second}, in two data "
+                "sources: keep one"
+            )
+    return replace(
+        known,
+        source=known.source if known.source is not None else other.source,
+        split=known.split if known.split is not None else other.split,
+        score=known.score if known.score is not None else other.score,
+    )
+
+
+def _scale(parts: Iterable[Part]) -> tuple[bool | None, str | None]:
+    scales = {
+        (part.higher_is_better, part.score_name)
+        for part in parts
+        if part.higher_is_better is not None
+    }
+    if len(scales) > 1:
+        listed = " and ".join(
+            f"{name!r} (higher is {'better' if higher else 'worse'})"
+            for higher, name in sorted(scales, key=str)
+        )
+        raise DataError(
+            f"the data sources score on different scales, {listed}: scores can only be compared "
+            "on one; give one of the data sources, or bring them to one scale and column name"
+        )
+    return scales.pop() if scales else (None, None)
+
+
+def with_sources(images: Sequence[ImageRow], pattern: str | None) -> list[ImageRow]:
+    r"""Return the images, each with a source.
+
+    Args:
+        images: those without a source get group 1 of the pattern where it is found in their name,
+            else their own name. All images of one photograph get the source of its first.
+        pattern: regular expression with a group, e.g. ``(.+)_\d{4}\.jpg`` for LFW's persons.
+
+    Raises:
+        ConfigError: the pattern is malformed, has no group, or is found in no name.
+    """
+    compiled = None if pattern is None else _compile(pattern)
+    of_photograph: dict[str, str] = {}
+    found = False
+    rows = []
+    for row in images:
+        match = compiled.search(row.image) if compiled and row.source is None else None
+        found = found or match is not None
+        source = (match[1] if match else None) or row.source or row.image
+        rows.append(replace(row, source=of_photograph.setdefault(row.uri, source)))
+    if compiled and not found:
+        example = next((row.image for row in images if row.source is None), None)
+        seen = f"the first is {example!r}" if example else "their readers give sources themselves"
+        raise ConfigError(
+            f"the source pattern {pattern!r} is found in none of {len(images)} image names "
+            f"({seen}): correct it or leave it out"
+        )
+    return rows
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"the source pattern {pattern!r} is not a regular expression: {error}"
+        ) from error
+    if compiled.groups < 1:
+        raise ConfigError(
+            f"the source pattern {pattern!r} has no group: put parentheses around the part of the "
+            r"name that is the source, e.g. (.+)_\d{4}\.jpg"
+        )
+    return compiled

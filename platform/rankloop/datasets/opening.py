@@ -1,0 +1,189 @@
+"""``open_dataset``: data sources by name, merged, split and labelled."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from rankloop.datasets import annotator
+from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, SPLITS, Dataset, Split
+from rankloop.datasets.folder import read_folder
+from rankloop.datasets.labelled_pairs import PAIRS_OPTIONS, read_labelled_pairs
+from rankloop.datasets.merging import merge, with_sources
+from rankloop.datasets.pairs_from_scores import draw_pairs
+from rankloop.datasets.part import ImageRow, Part
+from rankloop.datasets.samples import read_samples
+from rankloop.datasets.scored_images import CSV_OPTIONS, read_scored_images
+from rankloop.datasets.spec import Spec, parse_spec
+from rankloop.datasets.splits import assign_splits, check_labelled, check_no_leak, within_splits
+from rankloop.datasets.ssranking import SSRANKING_OPTIONS, read_ssranking
+from rankloop.errors import ConfigError
+from rankloop.randomness import rng
+
+# Pairs drawn from known scores in validation, and in test.
+EVALUATION_PAIRS = 100
+
+READERS: Mapping[str, frozenset[str]] = {
+    "samples": frozenset(),
+    "folder": frozenset(),
+    "csv": CSV_OPTIONS,
+    "pairs": PAIRS_OPTIONS,
+    "ssranking": SSRANKING_OPTIONS,
+}
+
+
+def open_dataset(
+    specs: Sequence[str],
+    *,
+    seed: int,
+    crops_per_photo: int = 40,
+    source_pattern: str | None = None,
+    labels: int = 100,
+    label_error_rate: float = 0.05,
+) -> Dataset:
+    r"""Open one or several data sources as one dataset.
+
+    Images without a label are the unlabelled pool of the training split. When nothing is labelled
+    at all (``samples``, ``folder:``), the synthetic annotator labels.
+
+    Args:
+        specs: data sources, ``READER:PATH``:
+            ``samples``: crops of the photographs that scikit-image and scikit-learn ship.
+            ``folder:PATH``: any tree of images.
+            ``csv:PATH?higher_is_better=true``: columns image, score, and if there source, split;
+            options score=COLUMN, image=COLUMN, source=COLUMN, split=COLUMN, images=FOLDER.
+            ``pairs:PATH``: columns image_a, image_b, better, and if there annotator; option
+            images=FOLDER.
+            ``ssranking:PATH``: the lists of the SSRanking release; options images=FOLDER,
+            test=NAME.
+        seed: decides crops, splits, hidden blur, pairs and label errors.
+        crops_per_photo: crops that ``samples`` cuts from each photograph.
+        source_pattern: regular expression found in image names whose group 1 is the source, for
+            readers that do not know it: ``(.+)_\d{4}\.jpg`` keeps an LFW person in one split.
+        labels: training pairs drawn where the order comes from scores or from the synthetic
+            annotator (fewer if there are fewer). Pairs that people labelled are all used.
+        label_error_rate: probability in [0, 0.5) that the synthetic annotator errs on a training
+            pair. Validation and test pairs, and all scores, follow the true hidden strength.
+
+    Raises:
+        ConfigError: an unknown reader or option, a value out of range, or a useless pattern.
+        DataError: a missing, empty, malformed or contradictory data source, too few sources to
+            split, or no label left in train or validation.
+    """
+    _check(specs, crops_per_photo, labels, label_error_rate)
+    parsed = [parse_spec(text, READERS) for text in specs]
+    merged = merge([_read(spec, crops_per_photo, seed) for spec in parsed])
+    images = with_sources(merged.images, source_pattern)
+    labelled = merged.labelled
+    synthetic = not labelled
+    blurs: dict[str, float] = {}
+    if synthetic:
+        blurs = {row.image: annotator.hidden_blur(row.image, seed=seed) for row in images}
+        labelled = frozenset(blurs)
+    split_of = assign_splits(images, labelled, merged.pairs, seed=seed)
+    pairs, across = within_splits(merged.pairs, split_of)
+    counts = dict(merged.counts) | ({"pairs_across_splits": across} if across else {})
+    scores = blurs or {row.image: row.score for row in images if row.score is not None}
+    higher_is_better = False if synthetic else merged.higher_is_better
+    drawn = _drawn_pairs(scores, split_of, bool(higher_is_better), labels, seed)
+    if synthetic:
+        drawn, counts["labels_flipped"] = _with_errors(drawn, label_error_rate, seed)
+    dataset = Dataset(
+        name=" + ".join(specs),
+        images=_image_table(images, split_of, scores, blurs),
+        pairs=_pair_table(pairs + drawn),
+        higher_is_better=higher_is_better,
+        score_name=annotator.SCORE_NAME if synthetic else merged.score_name,
+        annotator=annotator.annotator_name(label_error_rate) if synthetic else "human",
+        counts=counts,
+        skipped=merged.skipped,
+    )
+    check_no_leak(dataset)
+    check_labelled(dataset)
+    return dataset
+
+
+def _check(
+    specs: Sequence[str], crops_per_photo: int, labels: int, label_error_rate: float
+) -> None:
+    if isinstance(specs, str) or not specs:
+        raise ConfigError(f"no data source in {specs!r}: give a list such as ['samples']")
+    if crops_per_photo < 1:
+        raise ConfigError(f"crops_per_photo = {crops_per_photo} is below 1: give at least 1")
+    if labels < 1:
+        raise ConfigError(f"labels = {labels} is below 1: give at least 1")
+    if not 0.0 <= label_error_rate < 0.5:
+        raise ConfigError(
+            f"label_error_rate = {label_error_rate} is outside [0, 0.5): at 0.5 labels say nothing"
+        )
+
+
+def _read(spec: Spec, crops_per_photo: int, seed: int) -> Part:
+    if spec.reader == "samples":
+        if ":" in spec.text:
+            raise ConfigError(f"{spec.text!r}: the packaged samples have no path, write 'samples'")
+        return read_samples(crops_per_photo=crops_per_photo, seed=seed)
+    if not spec.path:
+        raise ConfigError(f"{spec.text!r} names no path: write {spec.reader}:PATH")
+    if spec.reader == "folder":
+        return read_folder(spec.path)
+    if spec.reader == "csv":
+        return read_scored_images(spec.path, spec.options)
+    if spec.reader == "pairs":
+        return read_labelled_pairs(spec.path, spec.options)
+    return read_ssranking(spec.path, spec.options)
+
+
+def _drawn_pairs(
+    scores: Mapping[str, float],
+    split_of: Mapping[str, Split],
+    higher_is_better: bool,
+    labels: int,
+    seed: int,
+) -> list[tuple[str, str, Split]]:
+    drawn: list[tuple[str, str, Split]] = []
+    for split in SPLITS:
+        # Sorted, so that the draw does not depend on the order in which files were listed.
+        names = sorted(image for image in scores if split_of[image] == split)
+        pairs = draw_pairs(
+            names,
+            [scores[image] for image in names],
+            labels if split == "train" else EVALUATION_PAIRS,
+            higher_is_better=higher_is_better,
+            random=rng(seed, "pairs from scores", split),
+        )
+        drawn += [(better, worse, split) for better, worse in pairs]
+    return drawn
+
+
+def _with_errors(
+    pairs: Sequence[tuple[str, str, Split]], error_rate: float, seed: int
+) -> tuple[list[tuple[str, str, Split]], int]:
+    given: list[tuple[str, str, Split]] = []
+    for better, worse, split in pairs:
+        # Validation and test measure against the true order.
+        rate = error_rate if split == "train" else 0.0
+        given.append((*annotator.label(better, worse, error_rate=rate, seed=seed), split))
+    return given, sum(pair != true for pair, true in zip(given, pairs, strict=True))
+
+
+def _image_table(
+    images: Sequence[ImageRow],
+    split_of: Mapping[str, Split],
+    scores: Mapping[str, float],
+    blurs: Mapping[str, float],
+) -> pa.Table:
+    columns = {
+        "image": [row.image for row in images],
+        "uri": [row.uri for row in images],
+        "crop": [row.crop for row in images],
+        "source": [row.source for row in images],
+        "split": [split_of[row.image] for row in images],
+        "hidden_blur": [blurs.get(row.image) for row in images],
+        "score": [scores.get(row.image) for row in images],
+    }
+    return pa.table(columns, schema=IMAGE_SCHEMA)
+
+
+def _pair_table(pairs: Sequence[tuple[str, str, Split]]) -> pa.Table:
+    better, worse, split = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return pa.table({"better": better, "worse": worse, "split": split}, schema=PAIR_SCHEMA)

@@ -1,0 +1,153 @@
+"""From rows of a dataset to pixels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rankloop import images
+from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.splits import check_labelled
+from rankloop.distortions.blur import blur
+from rankloop.errors import DataError, ImageError
+
+PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
+
+# Photographs handed to each thread at a time: few enough that progress moves, many enough that
+# threads seldom wait for each other.
+_PHOTOGRAPHS_PER_THREAD = 16
+
+
+def load_image(row: Mapping[str, Any], size: int) -> np.ndarray:
+    """Read one image of a dataset, blurred by the synthetic annotator where it hid a blur.
+
+    Args:
+        row: ``uri``, ``crop`` and ``hidden_blur`` as in IMAGE_SCHEMA; other keys are ignored.
+        size: side in pixels.
+
+    Returns:
+        uint8 (size, size, 3), RGB: the crop, or the central square of the photograph, resized.
+
+    Raises:
+        ImageError: the image cannot be read, or the crop leaves the photograph.
+    """
+    return _blurred(images.load(row["uri"], row["crop"], size), row)
+
+
+def prepare(
+    dataset: Dataset,
+    size: int,
+    *,
+    max_bytes: int,
+    threads: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[Dataset, np.ndarray | None]:
+    """Read every image once, drop those that cannot be read, and keep the pixels if they fit.
+
+    A photograph with several crops is decoded once. Besides the returned array, at most one
+    photograph per thread is held in memory.
+
+    Args:
+        dataset: its unreadable images go to ``skipped`` with the reason, and their pairs are
+            dropped and counted.
+        size: side in pixels of the images.
+        max_bytes: most bytes that the array may take.
+        threads: threads that decode.
+        on_progress: called with (images done, images in all) from the calling thread.
+
+    Returns:
+        dataset: without what could not be read.
+        pixels: uint8 (n, size, size, 3), row i being image i as `load_image` gives it; None when
+            n * size * size * 3 bytes of the images given exceed ``max_bytes``.
+
+    Raises:
+        DataError: no image can be read, or too few to learn from.
+    """
+    rows = dataset.images.select(["image", "uri", "crop", "hidden_blur"]).to_pylist()
+    fits = len(rows) * size * size * 3 <= max_bytes
+    pixels = np.empty((len(rows), size, size, 3), np.uint8) if fits else None
+    reasons: dict[int, str] = {}
+
+    def read(members: Sequence[int]) -> int:
+        for index, image in _read_photograph([(i, rows[i]) for i in members], size):
+            if isinstance(image, ImageError):
+                reasons[index] = str(image)
+            elif pixels is not None:
+                pixels[index] = image
+        return len(members)
+
+    photographs = _by_photograph(rows)
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        step = threads * _PHOTOGRAPHS_PER_THREAD
+        for start in range(0, len(photographs), step):
+            for number in pool.map(read, photographs[start : start + step]):
+                done += number
+                if on_progress is not None:
+                    on_progress(done, len(rows))
+    if not reasons:
+        return dataset, pixels
+    kept = [i for i in range(len(rows)) if i not in reasons]
+    if not kept:
+        raise DataError(f"none of {len(rows)} images can be read; the first: {reasons[0]}")
+    skipped = [(rows[i]["image"], reasons[i]) for i in sorted(reasons)]
+    cleaned = _without_unreadable(dataset, kept, skipped)
+    check_labelled(cleaned)
+    return cleaned, None if pixels is None else _compacted(pixels, kept)
+
+
+def _by_photograph(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row["uri"], []).append(i)
+    return list(groups.values())
+
+
+def _read_photograph(
+    members: Sequence[tuple[int, Mapping[str, Any]]], size: int
+) -> Iterator[tuple[int, np.ndarray | ImageError]]:
+    uri = members[0][1]["uri"]
+    try:
+        photograph = images.decode(images.read_bytes(uri))
+    except ImageError as error:
+        yield from ((index, error) for index, _ in members)
+        return
+    for index, row in members:
+        try:
+            yield index, _blurred(images.fit(photograph, row["crop"], size), row)
+        except ImageError as error:
+            yield index, error
+
+
+def _blurred(image: np.ndarray, row: Mapping[str, Any]) -> np.ndarray:
+    strength = row["hidden_blur"]
+    return image if strength is None else blur(image, "gaussian", strength)
+
+
+def _without_unreadable(
+    dataset: Dataset, kept: Sequence[int], skipped: Sequence[tuple[str, str]]
+) -> Dataset:
+    table = dataset.images.take(kept)
+    names = table["image"].combine_chunks()
+    both = pc.and_(*(pc.is_in(dataset.pairs[side], names) for side in ("better", "worse")))
+    pairs: pa.Table = dataset.pairs.filter(both)
+    dropped = len(dataset.pairs) - len(pairs)
+    counts = dict(dataset.counts) | ({PAIRS_WITH_UNREADABLE_IMAGE: dropped} if dropped else {})
+    return replace(
+        dataset,
+        images=table,
+        pairs=pairs,
+        counts=counts,
+        skipped=(*dataset.skipped, *skipped),
+    )
+
+
+def _compacted(pixels: np.ndarray, kept: Sequence[int]) -> np.ndarray:
+    # In place: a copy of what remains would need the memory twice.
+    for target, origin in enumerate(kept):
+        pixels[target] = pixels[origin]
+    return pixels[: len(kept)]

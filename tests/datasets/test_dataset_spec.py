@@ -1,0 +1,31 @@
+import pytest
+
+from rankloop.datasets.spec import parse_spec
+from rankloop.errors import ConfigError
+
+KNOWN = {"folder": frozenset[str](), "csv": frozenset({"score", "images", "higher_is_better"})}
+
+
+def test_path_and_options() -> None:
+    spec = parse_spec("csv:/a/b.csv?score=mos&images=/x+y/%3F&higher_is_better=true", KNOWN)
+    assert (spec.reader, spec.path) == ("csv", "/a/b.csv")
+    assert spec.options == {"score": "mos", "images": "/x+y/?", "higher_is_better": "true"}
+
+
+def test_path_with_a_colon_and_a_reader_without_options() -> None:
+    assert parse_spec("folder:s3://bucket/a?b", KNOWN).path == "s3://bucket/a?b"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("foldr:x", "nearest is 'folder'; known are csv, folder"),
+        ("photos", "known are csv, folder"),
+        ("csv:x?scor=mos", "nearest is 'score'"),
+        ("csv:x?score=", "has no value"),
+        ("csv:x?score", r"write \?name=value"),
+    ],
+)
+def test_bad_names_are_refused_with_a_remedy(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_spec(text, KNOWN)
