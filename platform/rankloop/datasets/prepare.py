@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankloop import images
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.splits import check_labelled
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
+from rankloop.images import decode, fit, load, read_bytes
 
 PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
 
@@ -35,7 +35,7 @@ def load_image(row: Mapping[str, Any], size: int) -> np.ndarray:
     Raises:
         ImageError: the image cannot be read, or the crop leaves the photograph.
     """
-    return _blurred(images.load(row["uri"], row["crop"], size), row)
+    return _blurred(load(row["uri"], row["crop"], size), row)
 
 
 def prepare(
@@ -93,7 +93,9 @@ def prepare(
         return dataset, pixels
     kept = [i for i in range(len(rows)) if i not in reasons]
     if not kept:
-        raise DataError(f"none of {len(rows)} images can be read; the first: {reasons[0]}")
+        raise DataError(
+            f"none of {len(rows)} images can be read; the first, {rows[0]['image']}: {reasons[0]}"
+        )
     skipped = [(rows[i]["image"], reasons[i]) for i in sorted(reasons)]
     cleaned = _without_unreadable(dataset, kept, skipped)
     check_labelled(cleaned)
@@ -112,13 +114,13 @@ def _read_photograph(
 ) -> Iterator[tuple[int, np.ndarray | ImageError]]:
     uri = members[0][1]["uri"]
     try:
-        photograph = images.decode(images.read_bytes(uri))
+        photograph = decode(read_bytes(uri))
     except ImageError as error:
         yield from ((index, error) for index, _ in members)
         return
     for index, row in members:
         try:
-            yield index, _blurred(images.fit(photograph, row["crop"], size), row)
+            yield index, _blurred(fit(photograph, row["crop"], size), row)
         except ImageError as error:
             yield index, error
 
