@@ -121,7 +121,7 @@ def test_nothing_readable(folder: Path) -> None:
     data = opened(folder)
     for path in folder.iterdir():
         path.write_text("not an image")
-    with pytest.raises(DataError, match="none of 50 images can be read; the first, 00.png: "):
+    with pytest.raises(DataError, match=r"none of 50 images can be read; the first, 00.png: "):
         prepare(data, 16, max_bytes=BIG, threads=2)
 
 
