@@ -64,7 +64,7 @@ def parse(
         values |= dict(smoke or {})
     whole = make_dataclass(
         options.__name__,
-        [("config", tyro.conf.OmitArgPrefixes[found.config], field(default=config))],  # type: ignore[name-defined]
+        [("config", tyro.conf.OmitArgPrefixes[found.config], field(default=config))],  # type: ignore[misc, name-defined]
         bases=(options,),
         frozen=True,
     )

@@ -23,7 +23,7 @@ def test_samples_with_the_synthetic_annotator() -> None:
     assert (data.name, data.annotator) == ("samples", "synthetic, error rate 0.05")
     assert (data.score_name, data.higher_is_better) == ("hidden blur strength (synthetic)", False)
     images = rows(data)
-    assert len(images) == 120
+    assert len(images) == 6 * 17
     assert all(row["hidden_blur"] == row["score"] for row in images.values())
     pairs = data.pairs.to_pylist()
     assert Counter(pair["split"] for pair in pairs) == {

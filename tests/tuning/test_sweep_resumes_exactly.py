@@ -21,7 +21,7 @@ STEPS, EVERY, TRIALS, SEED = 90, 10, 12, 5
 FIRST = {"x": 0.5, "y": 0.1}
 
 
-class Killed(Exception):
+class DriverKilledError(Exception):
     pass
 
 
@@ -37,7 +37,7 @@ class Countdown:
 
     def __call__(self, logs):
         if self.left == 0:
-            raise Killed
+            raise DriverKilledError
         self.left -= 1
         self.append(logs)
 
@@ -119,7 +119,7 @@ def test_the_papers_configuration_is_first_and_never_stopped(tmp_path):
 def test_killed_after_any_append_it_ends_as_if_it_had_not_been(tmp_path, appends):
     whole = history(drive(open_folder(str(tmp_path / "whole"))))
     folder = open_folder(str(tmp_path / "cut"))
-    with pytest.raises(Killed):
+    with pytest.raises(DriverKilledError):
         drive(folder, appends=appends)
     assert history(drive(folder)) == whole
 
@@ -131,7 +131,7 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path):
         try:
             study = drive(folder, appends=7)
             break
-        except Killed:
+        except DriverKilledError:
             continue
     assert history(study) == whole
 

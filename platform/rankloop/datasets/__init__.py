@@ -1,1 +1,1 @@
-
+"""Public dataset layouts, folders and lists, read into one form."""

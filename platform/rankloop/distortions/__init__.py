@@ -1,1 +1,1 @@
-
+"""Distortions h(x, φ) of images."""

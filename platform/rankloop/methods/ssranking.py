@@ -165,10 +165,12 @@ def _loss(model: nn.Module, batch: Batch, config: SSRankingConfig) -> dict[str, 
 
 
 def _self_supervised(scores: torch.Tensor, config: SSRankingConfig) -> torch.Tensor:
-    columns = scores.unbind(1)
     if config.self_supervision == "qrc":
-        return quadruplet_ranking_consistency_loss(*columns, margin=config.epsilon_qrc)
-    sharp, blurred = columns
+        first, second, first_blurred, second_blurred = scores.unbind(1)
+        return quadruplet_ranking_consistency_loss(
+            first, second, first_blurred, second_blurred, config.epsilon_qrc
+        )
+    sharp, blurred = scores.unbind(1)
     if config.self_supervision == "rankiqa":
         return rankiqa_loss(sharp, blurred, config.epsilon_rankiqa)
     return lsep_loss(sharp, blurred)
@@ -206,8 +208,8 @@ SSRANKING = Method(
     predict=_predict,
     smoke={
         "backbone": "shallow",
-        "image_size": 40,
-        "input_size": 32,
+        "image_size": 52,
+        "input_size": 48,
         "labelled_pairs": 16,
         "unlabelled_sets": 8,
         "learning_rate": 0.05,

@@ -1,1 +1,1 @@
-
+"""Matplotlib figures, each a function from arrays to a Figure."""

@@ -1,1 +1,1 @@
-
+"""What can be ranked without a label."""

@@ -1,1 +1,1 @@
-
+"""Scoring images with a trained scorer."""

@@ -1,1 +1,1 @@
-
+"""From datasets to seeded batches."""

@@ -59,7 +59,9 @@ def publish_checkpoint(final: FinalModel, result: Folder) -> Folder:
     )
 
 
-def scored_labels(final: FinalModel, data: TrainingData, split: str) -> tuple[np.ndarray, np.ndarray]:
+def scored_labels(
+    final: FinalModel, data: TrainingData, split: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores of a split's images that have a label, and those labels, float64 (n,) each."""
     found = final.evaluations[split]
     labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)

@@ -167,7 +167,7 @@ def _step(
     }
     terms = method.loss(network, moved, config)
     loss = torch.stack(list(terms.values())).sum()
-    values = {name: float(term) for name, term in terms.items()}
+    values = {name: float(term.detach()) for name, term in terms.items()}
     if not all(math.isfinite(value) for value in values.values()):
         raise TrainingError(
             f"the loss is not finite at step {step}: {values}; lower learning_rate "

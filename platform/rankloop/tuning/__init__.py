@@ -1,1 +1,1 @@
-
+"""Sweeps and comparisons over Ray Tune and Optuna."""

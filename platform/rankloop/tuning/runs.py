@@ -4,7 +4,6 @@ import math
 import os
 import tempfile
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +152,7 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         tune.report({"error": traceback.format_exc(), "retry": retry, STEP: 0, VALUE: UNDEFINED})
 
 
-class _Tally(Callback):  # type: ignore[misc]
+class _Tally(Callback):
     """Passes Tune's events on, and counts how runs ended."""
 
     def __init__(self, watcher: RunWatcher) -> None:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from rankloop.randomness import derived_seed
 
 
-class SeededSampler(TPESampler):  # type: ignore[misc]
+class SeededSampler(TPESampler):
     """Tree-structured Parzen estimator for one trial: made anew for each.
 
     What it suggests is a function of the seed, the trial's number, the parameter's name and the

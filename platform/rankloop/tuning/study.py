@@ -22,7 +22,7 @@ from rankloop.tuning.sampler import SeededSampler
 Space = Callable[[optuna.Trial], dict[str, Any]]
 
 
-class FolderJournal(BaseJournalBackend):  # type: ignore[misc]
+class FolderJournal(BaseJournalBackend):
     """An Optuna journal in a bucket: one immutable object per append, numbered.
 
     Only one driver writes (`rankloop.locking`), so numbers never collide.
@@ -59,7 +59,7 @@ def open_study(folder: Folder, first: dict[str, Any]) -> optuna.Study:
     backend: BaseJournalBackend
     if folder.is_local:
         Path(folder.path).mkdir(parents=True, exist_ok=True)
-        # A killed driver leaves Optuna's own lock behind; ours (rankloop.locking) says we are alone.
+        # A killed driver leaves Optuna's own lock behind; by rankloop.locking we are alone here.
         folder.remove("journal.log.lock")
         backend = JournalFileBackend(f"{folder.path}/journal.log")
     else:

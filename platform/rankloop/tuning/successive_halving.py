@@ -17,7 +17,7 @@ STEP = "step"
 VALUE = "value"
 
 
-class DurableSuccessiveHalving(FIFOScheduler):  # type: ignore[misc]
+class DurableSuccessiveHalving(FIFOScheduler):
     """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934) over a durable study.
 
     A trial's config says which study trial it is (``number``; None for runs outside the study,

@@ -39,7 +39,7 @@ class Run:
         }
 
 
-class _Suggestions(Searcher):  # type: ignore[misc]
+class _Suggestions(Searcher):
     """Base of both: Tune's own snapshots hold nothing of ours, the result folder does."""
 
     def save(self, checkpoint_path: str) -> None:

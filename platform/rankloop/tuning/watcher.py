@@ -77,7 +77,9 @@ class TrackingWatcher(RunWatcher):
         self._tracking.log_metrics(run_id, {"value": result[VALUE]})
         self._tracking.finish(run_id, "FINISHED")
         how = "stopped early" if stopped else "finished"
-        self._say(run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)")
+        self._say(
+            run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)"
+        )
 
     def _say(self, name: str, what: str) -> None:
         print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)

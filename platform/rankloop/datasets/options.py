@@ -1,0 +1,65 @@
+"""Data sources as options of a command line."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.opening import open_dataset
+from rankloop.datasets.prepare import prepare
+
+# Share of the machine's memory that decoded images may take; more is decoded as it is needed.
+MEMORY_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which images, which labels, and how they are split."""
+
+    data: tuple[str, ...] = ("samples",)
+    """One or several data sources READER:PATH. samples: photographs shipped with scikit-image and
+    scikit-learn. folder:PATH: any tree of images, unlabelled. csv:PATH?higher_is_better=true:
+    columns image, score. pairs:PATH: columns image_a, image_b, better (a or b), one row per vote.
+    ssranking:PATH: lists of the SSRanking release. Where nothing is labelled, a synthetic annotator
+    hides a known blur in every image and labels by it."""
+    seed: int = 0
+    """Seed of everything random: splits, labels, initial weights, examples, suggestions."""
+    source_pattern: str | None = None
+    """Regular expression whose group 1, found in an image's name, is its source; all images of a
+    source stay on one side of the split. '(.+)_[0-9]+' keeps the photographs of an LFW person
+    together."""
+    crops_per_photo: int = 40
+    """Crops that samples cuts from each photograph."""
+    labels: int = 100
+    """Labelled training pairs to draw from scores, or from the synthetic annotator."""
+    label_error_rate: float = 0.05
+    """Probability that the synthetic annotator errs on a training pair, in [0, 0.5)."""
+
+
+def open_data(
+    options: DataOptions, image_size: int, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Dataset, np.ndarray | None]:
+    """Open the data sources and check every image, as `open_dataset` and `prepare` do.
+
+    Raises:
+        ConfigError: a value out of range.
+        DataError: missing, empty or malformed data.
+    """
+    dataset = open_dataset(
+        options.data,
+        seed=options.seed,
+        crops_per_photo=options.crops_per_photo,
+        source_pattern=options.source_pattern,
+        labels=options.labels,
+        label_error_rate=options.label_error_rate,
+    )
+    return prepare(
+        dataset,
+        image_size,
+        max_bytes=int(MEMORY_SHARE * psutil.virtual_memory().total),
+        threads=os.cpu_count() or 1,
+        on_progress=on_progress,
+    )
