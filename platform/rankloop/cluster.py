@@ -26,11 +26,12 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         options |= {"runtime_env": {"py_modules": [str(SOURCE_ROOT / "rankloop")]}}
     else:
-        os.environ["RAY_AUTH_MODE"] = "token"
+        # An embedded Ray turns token authentication on by itself; with a token given, it need not
+        # write one to the home directory, where it would be readable by all.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         os.environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")])

@@ -10,7 +10,7 @@ from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
 from rankloop.training.checkpoints import Checkpoint, load_latest, save_checkpoint
 from rankloop.training.evaluation import Evaluation, evaluate
-from rankloop.training.loop import Report
+from rankloop.training.loop import Report, progress_of, report_at
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,5 @@ def scored_labels(
 
 def past_reports(checkpoint: Checkpoint) -> list[Report]:
     """The reports of a finished run, with all their losses, for plots."""
-    from rankloop.training.loop import progress_of, report_at
-
     progress = progress_of(checkpoint)
     return [report_at(progress, index) for index in range(len(progress.reports))]

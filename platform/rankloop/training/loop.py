@@ -60,7 +60,9 @@ class Worker:
 
 
 @dataclass
-class _Progress:
+class Progress:
+    """How far a run has come: what a checkpoint holds besides the model."""
+
     step: int = 0
     losses: dict[str, list[float]] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -107,8 +109,8 @@ def train(
     optimizer = method.optimizer(model, config)
     identity = run_identity(method, config, seed)
     progress = _resume(folder, identity, model, optimizer)
-    for report in _past_reports(progress):
-        if worker.rank == 0 and not on_report(report):
+    for index in range(len(progress.reports)):
+        if worker.rank == 0 and not on_report(report_at(progress, index)):
             return model.eval()
     network = (
         DistributedDataParallel(model, broadcast_buffers=True) if worker.workers > 1 else model
@@ -127,7 +129,7 @@ def train(
         if worker.rank == 0 and (last or progress.step % schedule.evaluate_every == 0):
             metrics = evaluate(method, model, data, "validation", worker.device).metrics
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
-            go_on = on_report(_past_reports(progress)[-1])
+            go_on = on_report(report_at(progress, len(progress.reports) - 1))
         if worker.rank == 0 and (
             last or not go_on or progress.step % schedule.checkpoint_every == 0
         ):
@@ -179,18 +181,16 @@ def _step(
     return values
 
 
-def _past_reports(progress: _Progress) -> list[Report]:
-    reports = []
-    start = 0
-    for past in progress.reports:
-        losses = {
-            step: {name: values[step] for name, values in progress.losses.items()}
-            for step in range(start, past["step"])
-        }
-        metrics = {k: math.nan if v is None else v for k, v in past["metrics"].items()}
-        reports.append(Report(past["step"], metrics, losses))
-        start = past["step"]
-    return reports
+def report_at(progress: Progress, index: int) -> Report:
+    """Return the report of one evaluation, with the losses since the one before."""
+    past = progress.reports[index]
+    start = progress.reports[index - 1]["step"] if index else 0
+    losses = {
+        step: {name: values[step] for name, values in progress.losses.items()}
+        for step in range(start, past["step"])
+    }
+    metrics = {k: math.nan if v is None else v for k, v in past["metrics"].items()}
+    return Report(past["step"], metrics, losses)
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
@@ -202,7 +202,7 @@ def _save(
     identity: dict[str, Any],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    progress: _Progress,
+    progress: Progress,
 ) -> None:
     tensors, numbers = optimizer_tensors(optimizer)
     losses = {
@@ -223,10 +223,10 @@ def _save(
 
 def _resume(
     folder: Folder, identity: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
-) -> _Progress:
+) -> Progress:
     checkpoint = load_latest(folder / "checkpoints")
     if checkpoint is None:
-        return _Progress()
+        return Progress()
     if checkpoint.config != identity:
         raise CheckpointError(
             f"{folder} holds checkpoints of another configuration: give another --storage, or "
@@ -234,9 +234,14 @@ def _resume(
         )
     model.load_state_dict(checkpoint.model)
     restore_optimizer(optimizer, checkpoint.training, checkpoint.state["optimizer"])
+    return progress_of(checkpoint)
+
+
+def progress_of(checkpoint: Checkpoint) -> Progress:
+    """Return how far the run of a checkpoint had come."""
     losses = {
         name.removeprefix("loss/"): tensor.tolist()
         for name, tensor in checkpoint.training.items()
         if name.startswith("loss/")
     }
-    return _Progress(checkpoint.step, losses, list(checkpoint.state["reports"]))
+    return Progress(checkpoint.step, losses, list(checkpoint.state["reports"]))
