@@ -1,0 +1,257 @@
+"""Read, decode, encode, crop and resize images: RGB uint8 (h, w, 3) everywhere.
+
+No function changes its input or returns a view of it.
+"""
+
+import importlib.resources
+import io
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import fsspec
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from rankloop.errors import ImageError
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"})
+MAX_PIXELS = 100_000_000
+
+_PACKAGE_PREFIX = "package:"
+_PACKAGES = ("skimage", "sklearn")
+
+# Pillow registers its formats lazily, on whichever thread opens the first image.
+Image.init()
+
+# Pillow's modes whose values have one meaning, so that its conversion to RGB is the right one.
+_CONVERTIBLE = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
+_FROM_16_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
+_EXIF_ORIENTATION = 0x0112
+
+
+def read_bytes(uri: str) -> bytes:
+    """Return a file's content.
+
+    Args:
+        uri: a local path; anything with ``://`` that fsspec knows; or
+            ``package:skimage/data/coffee.png``, a file of an installed skimage or sklearn.
+
+    Raises:
+        ImageError: the file is missing or cannot be read, or the package is another.
+    """
+    try:
+        if uri.startswith(_PACKAGE_PREFIX):
+            return _read_package(uri)
+        if "://" in uri:
+            with fsspec.open(uri, "rb") as file:
+                content: bytes = file.read()
+            return content
+        path = Path(uri)
+        # Opening a pipe or a device could wait for ever.
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{uri} is not a file")
+        return path.read_bytes()
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{uri} does not exist") from error
+    except Exception as error:  # fsspec's filesystems raise errors of their own libraries
+        raise ImageError(f"cannot read {uri}: {_reason(error)}") from error
+
+
+def _read_package(uri: str) -> bytes:
+    package, *parts = uri.removeprefix(_PACKAGE_PREFIX).split("/")
+    if package not in _PACKAGES:
+        raise ImageError(f"{uri} names the package {package!r}: only {_PACKAGES} can be read")
+    if any(part in ("", ".", "..") or "\\" in part for part in parts):
+        raise ImageError(f"{uri} must be a plain path inside the package, without '..'")
+    return importlib.resources.files(package).joinpath(*parts).read_bytes()
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a JPEG, PNG, BMP, WebP or JPEG 2000 image, safely with any bytes.
+
+    EXIF orientation is applied, transparency is composited on white, 16-bit gray is divided by 257,
+    and only the first frame of an animation is read. Colour profiles are not applied. Safe to call
+    from many threads.
+
+    Args:
+        data: content of the file.
+        max_pixels: larger images are refused from their header, before memory is taken for them.
+            Pillow's own limit, ``2 * Image.MAX_IMAGE_PIXELS`` (179 million), holds as well.
+
+    Returns:
+        uint8 (h, w, 3), RGB.
+
+    Raises:
+        ImageError: empty, truncated, malformed, too large, or of another format; one line.
+    """
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image, max_pixels)
+            image.load()
+            # A copy, since what some orientations give is a view with negative strides.
+            return np.ascontiguousarray(_upright(_rgb(image), _orientation(image)))
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{_reason(error)} Make the image smaller.") from error
+    except Exception as error:  # hostile bytes reach many kinds, from struct.error to MemoryError
+        raise ImageError(f"cannot decode the image: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageError(f"the image has {width} x {height} pixels: it must have at least 1 x 1")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} pixels are above the limit of {max_pixels}: make the image smaller"
+        )
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        gray = _FROM_16_BITS[np.asarray(image)]
+        return np.repeat(gray[:, :, np.newaxis], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        opaque = Image.new("RGB", image.size, "white")
+        opaque.paste(rgba, mask=rgba.getchannel("A"))
+        return np.array(opaque)
+    if image.mode not in _CONVERTIBLE:
+        raise ImageError(
+            f"pixels of mode {image.mode} have no fixed range: save the image with 8 bits"
+        )
+    return np.array(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:
+        # The pixels are whole: a broken note beside them is no reason to lose the image.
+        return 1
+
+
+def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo an orientation as EXIF 2.32 (tag 0x0112) numbers them; unknown numbers change nothing.
+
+    5 to 8 are 1 to 4 with rows and columns exchanged.
+    """
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
+
+
+def encode(image: np.ndarray, format: Literal["png", "jpeg"] = "png", quality: int = 95) -> bytes:
+    """Return the image as the content of a file.
+
+    Args:
+        image: uint8 (h, w, 3), RGB.
+        format: ``"png"`` keeps every pixel, ``"jpeg"`` does not.
+        quality: of JPEG, 1 to 95.
+    """
+    check_image(image)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format.upper(), quality=quality)
+    return buffer.getvalue()
+
+
+def crop(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
+    """Return the pixels in columns [x, x + width) and rows [y, y + height).
+
+    Raises:
+        ImageError: the box is empty or not wholly inside the image.
+    """
+    check_image(image)
+    rows, columns, _ = image.shape
+    inside = 0 <= x < x + width <= columns and 0 <= y < y + height <= rows
+    if not inside:
+        raise ImageError(
+            f"the box x={x} y={y} width={width} height={height} is not inside the image of "
+            f"{columns} x {rows} pixels: give a box of at least 1 x 1 inside it"
+        )
+    return image[y : y + height, x : x + width].copy()
+
+
+def center_square(image: np.ndarray) -> np.ndarray:
+    """Return the largest square in the middle; of two middles, the upper or left one."""
+    check_image(image)
+    height, width, _ = image.shape
+    side = min(height, width)
+    return crop(image, (width - side) // 2, (height - side) // 2, side, side)
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize a square image: area averaging to shrink, bicubic interpolation to enlarge.
+
+    Args:
+        image: uint8 (s, s, 3).
+        size: new side in pixels, >= 1.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        ValueError: the image is not square, or size < 1.
+    """
+    check_image(image)
+    height, width, _ = image.shape
+    if height != width or size < 1:
+        raise ValueError(
+            f"cannot resize {width} x {height} pixels to a side of {size}: "
+            "give a square image (see center_square) and a size of at least 1"
+        )
+    if size == height:
+        return image.copy()
+    interpolation = cv2.INTER_AREA if size < height else cv2.INTER_CUBIC
+    resized: np.ndarray = cv2.resize(image, (size, size), interpolation=interpolation)
+    return resized
+
+
+def fit(image: np.ndarray, crop_box: tuple[int, int, int, int] | None, size: int) -> np.ndarray:
+    """Crop to a box (x, y, width, height) if there is one, then to the middle square, and resize.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        ImageError: the box is not inside the image.
+    """
+    return resize(center_square(image if crop_box is None else crop(image, *crop_box)), size)
+
+
+def load(uri: str, crop_box: tuple[int, int, int, int] | None, size: int) -> np.ndarray:
+    """Read, decode and fit an image: uint8 (size, size, 3), RGB.
+
+    Raises:
+        ImageError: as `read_bytes`, `decode` and `crop`; the message names the image.
+    """
+    data = read_bytes(uri)
+    try:
+        return fit(decode(data), crop_box, size)
+    except ImageError as error:
+        raise ImageError(f"{uri}: {error}") from error
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError unless the array is an image: uint8 (h, w, 3) with h, w >= 1."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(
+            f"an image must be uint8 (h, w, 3) with h, w >= 1, not {image.dtype} {image.shape}"
+        )
