@@ -1,0 +1,60 @@
+"""Scores of a model against what is known of the images."""
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from rankloop.metrics import srocc
+from rankloop.plots.style import BLUE, new_figure, tidy
+
+
+def score_plot(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    label_name: str,
+    labels_higher_is_better: bool,
+    scores_higher_is_better: bool = True,
+) -> Figure:
+    """Draw one point per image, with Spearman's rank correlation as the title.
+
+    Args:
+        scores: (n,).
+        labels: (n,): blur strength, rank or opinion score.
+        label_name: what the labels are; a name with "synthetic" in it is pointed out.
+        labels_higher_is_better: their direction.
+        scores_higher_is_better: the model's direction.
+
+    Raises:
+        ValueError: the arrays differ in length or hold NaN or infinity.
+    """
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
+    value = srocc(
+        scores,
+        labels,
+        labels_higher_is_better=labels_higher_is_better,
+        scores_higher_is_better=scores_higher_is_better,
+    )
+    figure = new_figure(6.4, 4.8)
+    axes = figure.subplots()
+    axes.scatter(
+        labels,
+        scores,
+        s=float(np.clip(6000 / max(len(scores), 1), 6, 28)),
+        color=BLUE,
+        alpha=0.55 if len(scores) < 2000 else 0.25,
+        linewidths=0,
+    )
+    shown = f"SROCC {value:.3f}" if np.isfinite(value) else "SROCC undefined"
+    lines = [f"{shown}, {len(scores):,} images"]
+    if "synthetic" in label_name.lower():
+        lines.append("labels by a synthetic annotator")
+    axes.set_title("\n".join(lines), fontsize=12)
+    axes.set_xlabel(f"{label_name}, {_direction(labels_higher_is_better)}")
+    axes.set_ylabel(f"score, {_direction(scores_higher_is_better)}")
+    tidy(axes, grid="both")
+    return figure
+
+
+def _direction(higher_is_better: bool) -> str:
+    return f"{'higher' if higher_is_better else 'lower'} is better"

@@ -1,0 +1,85 @@
+"""A sweep's own figures, from its Optuna study.
+
+Drawn here and not by `optuna.visualization.matplotlib`, which changes pyplot's global style.
+"""
+
+import numpy as np
+import optuna
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.trial import FrozenTrial, TrialState
+
+from rankloop.plots.style import BLUE, GREY, ORANGE, new_figure, tidy
+
+
+def optimization_history(study: optuna.Study) -> Figure:
+    """Draw every trial's value by its number, the best so far, and the paper's configuration.
+
+    Trials stopped early are shown with the last value they reported; they have no part in the
+    best so far, since their budget was smaller. Trial 0 is the paper's configuration.
+    """
+    trials = study.get_trials(deepcopy=False)
+    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    stopped = [t for t in trials if t.state == TrialState.PRUNED and t.intermediate_values]
+    figure = new_figure(7.2, 4.4)
+    axes = figure.subplots()
+    if finished:
+        numbers, values = [t.number for t in finished], [t.value for t in finished]
+        best = np.maximum.accumulate(np.array(values, np.float64))
+        axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.6, label="best so far")
+        axes.scatter(numbers, values, s=36, color=BLUE, label="full budget", zorder=3)
+    if stopped:
+        axes.scatter(
+            [t.number for t in stopped],
+            [_last_value(t) for t in stopped],
+            s=32,
+            facecolors="none",
+            edgecolors=GREY,
+            label="stopped early (last value)",
+            zorder=3,
+        )
+    if finished and finished[0].number == 0 and finished[0].value is not None:
+        axes.axhline(
+            finished[0].value, color=BLUE, linewidth=1.0, linestyle=":", label="paper (trial 0)"
+        )
+    axes.set_xlabel("trial")
+    axes.set_ylabel("validation metric, higher is better")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(axes)
+    if finished or stopped:
+        figure.legend(frameon=False, fontsize=10, loc="outside upper center", ncols=4)
+    return figure
+
+
+def parameter_importance(study: optuna.Study) -> Figure | None:
+    """Draw the share of the value's variance that each hyperparameter explains (fANOVA).
+
+    Hutter et al. 2014, over trials of full budget. None when there is nothing to explain: fewer
+    than 2 such trials, or all of one value.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = {trial.value for trial in finished}
+    if len(values) < 2:
+        return None
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    try:
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except RuntimeError:
+        # None of the forest's trees found any variance.
+        return None
+    if not shares:
+        return None
+    names, widths = list(shares)[::-1], list(shares.values())[::-1]
+    figure = new_figure(6.4, 1.4 + 0.42 * len(names))
+    axes = figure.subplots()
+    bars = axes.barh(names, widths, color=BLUE, height=0.6)
+    axes.bar_label(bars, labels=[f"{width:.2f}" for width in widths], padding=4, fontsize=10)
+    axes.set_xlim(0, max(widths) * 1.15 or 1.0)
+    axes.set_xlabel(f"importance (fANOVA, {len(finished)} trials of full budget)")
+    tidy(axes, grid="x")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _last_value(trial: FrozenTrial) -> float:
+    return float(trial.intermediate_values[max(trial.intermediate_values)])

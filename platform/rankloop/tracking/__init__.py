@@ -1,0 +1,11 @@
+"""The one place that knows MLflow: runs with their numbers and figures, to see side by side.
+
+MLflow is a view of what the result folders hold. Only drivers write to it, everything can be
+written twice without harm, and once it is open its failures cost no training.
+"""
+
+from rankloop.tracking.location import ui_command
+from rankloop.tracking.opening import open_tracking
+from rankloop.tracking.runs import Tracking
+
+__all__ = ["Tracking", "open_tracking", "ui_command"]

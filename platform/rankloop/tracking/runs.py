@@ -1,0 +1,292 @@
+"""Runs in MLflow, found again by key, so that a job that goes on makes no second ones."""
+
+import functools
+import json
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from rankloop.tracking.location import Location, without_passwords
+
+KEY_TAG = "rankloop.key"
+PARENT_TAG = "mlflow.parentRunId"
+# MLflow's own limits.
+BATCH = 1000
+PARAMS_BATCH = 100
+LONGEST_PARAM = 6000
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+_LOG = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+
+
+def _forgiving(
+    action: "Callable[Concatenate[Tracking, str, _P], None]",
+) -> "Callable[Concatenate[Tracking, str, _P], None]":
+    # The one place where failures of MLflow after its opening end.
+    @functools.wraps(action)
+    def attempt(self: "Tracking", run_id: str, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        if not run_id:
+            return
+        try:
+            action(self, run_id, *args, **kwargs)
+        except Exception as error:
+            self._warn(error)
+
+    return attempt
+
+
+class Tracking:
+    """Runs in MLflow, by run id; see `open_tracking`.
+
+    A failure of MLflow is logged once as a warning, and work goes on without it: the result
+    folders hold everything. A run that could not be opened has the id ``""``, with which every
+    method does nothing.
+
+    Attributes:
+        uri: where the runs are, without a password.
+        notes: what a user should know about that place; may be empty.
+    """
+
+    def __init__(self, client: Any, location: Location) -> None:
+        self.uri = location.shown
+        self.notes = location.notes
+        self._client = client
+        self._location = location
+        self._warned = False
+        self._experiments: dict[str, str] = {}
+        self._experiment_of: dict[str, str] = {}
+        # Run id -> metric name -> steps that MLflow has.
+        self._steps: dict[str, dict[str, set[int]]] = {}
+
+    @property
+    def ui_command(self) -> str:
+        """The shell command that opens the page with the runs, or the page itself on a server."""
+        newest = next(reversed(self._experiments.values()), None)
+        page = f"/#/experiments/{newest}" if self._location.on_server and newest else ""
+        return self._location.ui_command + page
+
+    def comparison_url(self, parent: str, children: Sequence[str]) -> str:
+        """Return the page that compares runs, with parallel coordinates.
+
+        Without a server it is there once ``ui_command`` runs.
+
+        Args:
+            parent: the run that they are children of, opened by this object.
+            children: ids of the runs to compare.
+        """
+        runs = json.dumps([child for child in children if child], separators=(",", ":"))
+        experiments = json.dumps([self._experiment_of.get(parent, "")])
+        query = f"runs={quote(runs)}&experiments={quote(experiments)}"
+        return f"{self._location.base_url}/#/compare-runs?{query}"
+
+    def start_run(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        key: str,
+        parent: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Open the run of that key, or create it, and return its id.
+
+        Args:
+            experiment: created if there is none of that name.
+            name: shown in tables.
+            key: says which run this is, also to a driver that goes on after a crash.
+            parent: id of the run under which it is shown.
+            params: see `log_params`.
+            tags: see `set_tags`.
+        """
+        try:
+            run_id = self._find_or_create(experiment, name, quote(key, safe="/:@ ,.+-"))
+        except Exception as error:
+            self._warn(error)
+            return ""
+        self.set_tags(run_id, dict(tags or {}) | ({PARENT_TAG: parent} if parent else {}))
+        self.log_params(run_id, params or {})
+        return run_id
+
+    def _find_or_create(self, experiment: str, name: str, key: str) -> str:
+        experiment_id = self._experiment_id(experiment)
+        found = self._client.search_runs(
+            [experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1
+        )
+        if found:
+            run_id = str(found[0].info.run_id)
+            self._client.update_run(run_id, status="RUNNING")
+        else:
+            run = self._client.create_run(experiment_id, run_name=name, tags={KEY_TAG: key})
+            run_id = str(run.info.run_id)
+            self._steps[run_id] = {}
+        self._experiment_of[run_id] = experiment_id
+        return run_id
+
+    def _experiment_id(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                try:
+                    created = self._client.create_experiment(name, self._location.artifacts)
+                    return self._experiments.setdefault(name, created)
+                except Exception:
+                    # Another driver may have created it since.
+                    found = self._client.get_experiment_by_name(name)
+                    if found is None:
+                        raise
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    @_forgiving
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Log parameters as columns; nested ones get dotted names, lists are written as JSON.
+
+        MLflow never changes a parameter: those it has keep their value.
+        """
+        from mlflow.entities import Param
+
+        known = self._client.get_run(run_id).data.params
+        new = [
+            Param(name, value) for name, value in _flat(params).items() if known.get(name) is None
+        ]
+        for start in range(0, len(new), PARAMS_BATCH):
+            self._client.log_batch(run_id, params=new[start : start + PARAMS_BATCH])
+
+    @_forgiving
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing those of the same name."""
+        from mlflow.entities import RunTag
+
+        if tags:
+            self._client.log_batch(run_id, tags=[RunTag(name, tags[name]) for name in tags])
+
+    @_forgiving
+    def log_points(self, run_id: str, points: Iterable[tuple[str, float, int]]) -> None:
+        """Log (name, value, step) points of curves; those that MLflow has are left out."""
+        from mlflow.entities import Metric
+
+        steps = self._known_steps(run_id)
+        new: dict[tuple[str, int], float] = {}
+        for name, value, step in points:
+            if step not in steps.get(_valid(name), ()):
+                new.setdefault((_valid(name), int(step)), float(value))
+        now = _milliseconds()
+        metrics = [Metric(name, value, now, step) for (name, step), value in new.items()]
+        for start in range(0, len(metrics), BATCH):
+            batch = metrics[start : start + BATCH]
+            self._client.log_batch(run_id, metrics=batch)
+            for metric in batch:
+                steps.setdefault(metric.key, set()).add(metric.step)
+
+    def _known_steps(self, run_id: str) -> dict[str, set[int]]:
+        if run_id not in self._steps:
+            self._steps[run_id] = {
+                name: {point.step for point in self._client.get_metric_history(run_id, name)}
+                for name in self._client.get_run(run_id).data.metrics
+            }
+        return self._steps[run_id]
+
+    @_forgiving
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log final values, which have no step; values that MLflow has are left out."""
+        from mlflow.entities import Metric
+
+        known = self._client.get_run(run_id).data.metrics
+        now = _milliseconds()
+        new = [
+            Metric(_valid(name), float(value), now, 0)
+            for name, value in metrics.items()
+            if not _same(known.get(_valid(name)), float(value))
+        ]
+        for start in range(0, len(new), BATCH):
+            self._client.log_batch(run_id, metrics=new[start : start + BATCH])
+
+    @_forgiving
+    def log_json(self, run_id: str, value: Any, file: str) -> None:
+        """Log a value as a JSON file; NaN and infinity become null."""
+        finite = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
+        self._client.log_text(run_id, json.dumps(finite, indent=2) + "\n", file)
+
+    @_forgiving
+    def log_figure(self, run_id: str, figure: Figure, file: str) -> None:
+        """Log a figure as an image file."""
+        self._client.log_figure(run_id, figure, file)
+
+    @_forgiving
+    def log_folder(self, run_id: str, folder: Path, artifact_path: str) -> None:
+        """Log a local folder with all that is in it."""
+        self._client.log_artifacts(run_id, str(folder), artifact_path)
+
+    @property
+    def store(self) -> str:
+        """MLflow's tracking URI, with its password if it has one: never print it."""
+        return self._location.uri
+
+    @_forgiving
+    def register_model(self, run_id: str, model_uri: str, name: str, alias: str) -> None:
+        """Make a logged model the newest version of a registered one, loadable by its alias."""
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        versions = self._client.search_model_versions(f"name = '{name}'")
+        known = [v for v in versions if v.source == model_uri]
+        version = known[0] if known else self._client.create_model_version(name, model_uri, run_id)
+        self._client.set_registered_model_alias(name, alias, version.version)
+
+    @_forgiving
+    def finish(self, run_id: str, status: Status) -> None:
+        """Say how a run ended."""
+        self._steps.pop(run_id, None)
+        self._client.set_terminated(run_id, status)
+
+    def _warn(self, error: Exception) -> None:
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        _LOG.log(
+            level,
+            "MLflow at %s fails (%s); work goes on, and the result folders hold everything, but "
+            "the MLflow pages may lack some of it",
+            self.uri,
+            first_line(error),
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, in one line, without passwords."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return without_passwords(line)[:300]
+
+
+def _valid(name: str) -> str:
+    # MLflow refuses names with other characters, such as the "+" of "+QRC".
+    return re.sub(r"[^\w.\-:/ ]", "", name).strip("/ ")[:250]
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            text = json.dumps(value) if isinstance(value, (list, tuple, dict)) else str(value)
+            flat[_valid(f"{prefix}{name}")] = text[:LONGEST_PARAM]
+    return flat
+
+
+def _same(known: float | None, value: float) -> bool:
+    return known == value or (known is not None and math.isnan(known) and math.isnan(value))
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
