@@ -23,9 +23,10 @@ Examples:
   ray job submit --working-dir . -- python jobs/tune_qrc.py --storage /shared/results
 
 The first trial is the paper's configuration (its margins and weight are unpublished: documented
-defaults of ours). Weak trials are stopped early. The supervised baseline (weight 0) of the
-paper's and of the best configuration are trained beside, with the same budget. Running the same command again goes on after any crash, with
-the same suggestions and the same stopping decisions. The last line printed is the result folder."""
+defaults of ours). Weak trials are stopped early. The supervised baseline (weight 0) of the paper's
+and of the best configuration are trained beside, with the same budget. Running the same command
+again goes on after any crash, with the same suggestions and the same stopping decisions. The
+last line printed is the result folder."""
 
 SMOKE = {"trials": 2}
 

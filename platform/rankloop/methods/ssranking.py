@@ -107,7 +107,7 @@ def _labelled_row(
 ) -> dict[str, np.ndarray]:
     index = step * rows_per_step + item
     images, delta = labelled_pair(data.load, better, worse, seed=seed, index=index)
-    return {"images": images, "delta": np.int8(delta)}
+    return {"images": images, "delta": np.array(delta, np.int8)}
 
 
 def _unlabelled_row(
@@ -126,14 +126,10 @@ def _unlabelled_row(
     return {"images": images}
 
 
-def _streams(
-    config: SSRankingConfig, data: TrainingData, seed: int
-) -> dict[str, ExampleStream]:
+def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:
     better, worse = pair_indices(data.dataset, "train")
     n = config.labelled_pairs
-    streams = {
-        "labelled": ExampleStream(n, partial(_labelled_row, data, better, worse, n, seed))
-    }
+    streams = {"labelled": ExampleStream(n, partial(_labelled_row, data, better, worse, n, seed))}
     if _uses_unlabelled(config):
         pool = split_indices(data.dataset, "train")
         streams["unlabelled"] = ExampleStream(

@@ -3,25 +3,17 @@
 from typing import Any
 
 from rankloop.cluster import connected, gpus_per_run
-from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods.method import Method
-from rankloop.plots.score_plot import score_plot
-from rankloop.plots.training_curves import training_curves
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
 from rankloop.tracking import Tracking, open_tracking
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import (
-    FinalModel,
-    final_model,
-    past_reports,
-    publish_checkpoint,
-    scored_labels,
-)
+from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Report, Schedule
+from rankloop.training.publishing import publish
 
 
 def run_training(
@@ -72,11 +64,10 @@ def run_training(
             tracking.finish(run_id, "FAILED")
             raise
         final = final_model(method, config, folder, prepared.data)
-        publish_checkpoint(final, folder)
         result = write_result(
             folder, method, config, prepared.data.dataset, seeds=[seed], metrics=final.metrics
         )
-        _track(tracking, run_id, folder, prepared, final, result)
+        _track(method, tracking, run_id, folder, prepared, final, result)
         return result
 
 
@@ -96,6 +87,7 @@ def _show(tracking: Tracking, run_id: str, report: Report, steps: int, metric: s
 
 
 def _track(
+    method: Method,
     tracking: Tracking,
     run_id: str,
     folder: Folder,
@@ -103,17 +95,7 @@ def _track(
     final: FinalModel,
     result: dict[str, Any],
 ) -> None:
-    dataset = prepared.data.dataset
-    scores, labels = scored_labels(final, prepared.data, "test")
-    figures = {"training_curves.png": training_curves(past_reports(final.checkpoint))}
-    if len(scores):
-        figures["test_scores.png"] = score_plot(
-            scores,
-            labels,
-            label_name=dataset.score_name or "score",
-            labels_higher_is_better=bool(dataset.higher_is_better),
-        )
-    save_figures(folder, tracking, run_id, figures)
+    publish(method, final, prepared.data, folder, tracking, run_id)
     tracking.log_json(run_id, result, "result.json")
     for split, metrics in final.metrics.items():
         tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in metrics.items()})

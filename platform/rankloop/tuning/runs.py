@@ -188,5 +188,3 @@ class _Tally(Callback):
         text = Path(path).read_text() if path else "the worker process was lost"
         self.failures.append((trial.config["name"], text))
         self._watcher.ended(trial.config, {"error": text, "retry": True})
-
-

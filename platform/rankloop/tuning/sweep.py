@@ -10,25 +10,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rankloop.cluster import connected, gpus_per_run
 from rankloop.errors import CheckpointError, SweepError
-from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods import find_method
-from rankloop.plots.score_plot import score_plot
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
-from rankloop.plots.training_curves import training_curves
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
 from rankloop.tracking import Tracking, open_tracking
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import (
-    FinalModel,
-    final_model,
-    past_reports,
-    publish_checkpoint,
-    scored_labels,
-)
+from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Schedule
+from rankloop.training.publishing import publish
 from rankloop.tuning.runs import RunContext, train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
@@ -118,7 +110,7 @@ def run_sweep(
         with suppress(SweepError):
             train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
         result = _conclude(context, prepared, plan, study, best, watcher)
-        _track(tracking, parent, context, prepared, study, result, watcher)
+        _track(tracking, parent, context, prepared, study, result)
         tracking.finish(parent, "FINISHED")
         return result
 
@@ -133,7 +125,6 @@ def _conclude(
 ) -> dict[str, Any]:
     method, data, folder = find_method(context.method), prepared.data, context.folder
     winner = _final(context, prepared, run_name(best.number), dict(best.params))
-    publish_checkpoint(winner, folder)
     metrics = {"best": winner.metrics}
     for role, name, values in (
         ("best_supervised", BEST_SUPERVISED, {**best.params, **plan.supervised}),
@@ -186,24 +177,14 @@ def _track(
     prepared: Prepared,
     study: optuna.Study,
     result: dict[str, Any],
-    watcher: TrackingWatcher,
 ) -> None:
-    dataset = prepared.data.dataset
     winner = _final(context, prepared, run_name(result["best_trial"]), result["best_values"])
-    scores, labels = scored_labels(winner, prepared.data, "test")
     figures = {
         "optimization_history.png": optimization_history(study),
         "parameter_importance.png": parameter_importance(study),
-        "training_curves.png": training_curves(past_reports(winner.checkpoint)),
     }
-    if len(scores):
-        figures["test_scores.png"] = score_plot(
-            scores,
-            labels,
-            label_name=dataset.score_name or "score",
-            labels_higher_is_better=bool(dataset.higher_is_better),
-        )
-    save_figures(context.folder, tracking, parent, figures)
+    method = find_method(context.method)
+    publish(method, winner, prepared.data, context.folder, tracking, parent, figures)
     tracking.log_json(parent, result, "result.json")
     for role, splits in result["metrics"].items():
         tracking.log_metrics(

@@ -1,0 +1,107 @@
+"""A trained scorer made useful: its checkpoint, its model in MLflow, its pictures."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rankloop.figures import save_figures
+from rankloop.images import encode
+from rankloop.methods.method import Method, TrainingData
+from rankloop.plots.contact_sheet import contact_sheet
+from rankloop.plots.score_plot import score_plot
+from rankloop.plots.training_curves import training_curves
+from rankloop.storage import Folder
+from rankloop.tracking import Tracking
+from rankloop.training.final import FinalModel, past_reports, publish_checkpoint, scored_labels
+
+# Images on the contact sheet, spread evenly from the best score to the worst.
+SHOWN = 24
+_log = logging.getLogger("rankloop")
+
+
+def publish(
+    method: Method,
+    final: FinalModel,
+    data: TrainingData,
+    folder: Folder,
+    tracking: Tracking,
+    run_id: str,
+    figures: Mapping[str, Figure | None] | None = None,
+) -> None:
+    """Write ``checkpoint`` and ``plots`` of a result, and log both to its MLflow run.
+
+    The model becomes the newest version of the registered model ``rankloop-<method>``, with the
+    alias ``best``.
+
+    Args:
+        method: what was trained.
+        final: the finished model.
+        data: its data.
+        folder: the result folder.
+        tracking: MLflow.
+        run_id: the run to log to.
+        figures: more figures, by file name.
+    """
+    checkpoint = publish_checkpoint(final, folder)
+    save_figures(folder, tracking, run_id, {**_figures(method, final, data), **(figures or {})})
+    _log_model(method, checkpoint, final, data, tracking, run_id)
+
+
+def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str, Figure | None]:
+    dataset = data.dataset
+    found: dict[str, Figure | None] = {
+        "training_curves.png": training_curves(past_reports(final.checkpoint))
+    }
+    scores, labels = scored_labels(final, data, "test")
+    if len(scores) and dataset.higher_is_better is not None:
+        found["test_scores.png"] = score_plot(
+            scores,
+            labels,
+            label_name=dataset.score_name or "score",
+            labels_higher_is_better=dataset.higher_is_better,
+            scores_higher_is_better=method.higher_is_better,
+        )
+    test = final.evaluations["test"]
+    if len(test.images):
+        order = np.argsort(test.scores, kind="stable")
+        some = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
+        found["test_images.png"] = contact_sheet(
+            np.stack([data.load(int(row)) for row in test.images[some]]),
+            test.scores[some],
+            columns=8,
+            higher_is_better=method.higher_is_better,
+            title=f"test images of {dataset.name}, labels: {dataset.annotator}",
+        )
+    return found
+
+
+def _log_model(
+    method: Method,
+    checkpoint: Folder,
+    final: FinalModel,
+    data: TrainingData,
+    tracking: Tracking,
+    run_id: str,
+) -> None:
+    from rankloop.scoring.mlflow_model import log_scorer
+
+    if not run_id:
+        return
+    rows = np.concatenate([found.images for found in final.evaluations.values()])
+    example = encode(data.load(int(rows[0])))
+    try:
+        with tempfile.TemporaryDirectory(prefix="rankloop-model-") as scratch:
+            local = (
+                Path(checkpoint.path)
+                if checkpoint.is_local
+                else checkpoint.fetch(Path(scratch) / "checkpoint")
+            )
+            uri = log_scorer(tracking.store, run_id, local, example)
+        tracking.register_model(run_id, uri, f"rankloop-{method.name}", "best")
+    except Exception as error:
+        # MLflow is a view: the checkpoint folder holds the model whatever happens to it.
+        _log.warning("the model could not be logged to MLflow: %s", error)
