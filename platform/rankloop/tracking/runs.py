@@ -235,16 +235,6 @@ class Tracking:
         return self._location.uri
 
     @_forgiving
-    def register_model(self, run_id: str, model_uri: str, name: str, alias: str) -> None:
-        """Make a logged model the newest version of a registered one, loadable by its alias."""
-        if not self._client.search_registered_models(f"name = '{name}'"):
-            self._client.create_registered_model(name)
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        known = [v for v in versions if v.source == model_uri]
-        version = known[0] if known else self._client.create_model_version(name, model_uri, run_id)
-        self._client.set_registered_model_alias(name, alias, version.version)
-
-    @_forgiving
     def finish(self, run_id: str, status: Status) -> None:
         """Say how a run ended."""
         self._steps.pop(run_id, None)

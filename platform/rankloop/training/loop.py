@@ -169,7 +169,7 @@ def _step(
     }
     terms = method.loss(network, moved, config)
     loss = torch.stack(list(terms.values())).sum()
-    values = {name: float(term.detach()) for name, term in terms.items()}
+    values = _mean_over_workers({name: term.detach() for name, term in terms.items()})
     if not all(math.isfinite(value) for value in values.values()):
         raise TrainingError(
             f"the loss is not finite at step {step}: {values}; lower learning_rate "
@@ -179,6 +179,15 @@ def _step(
     loss.backward()
     optimizer.step()
     return values
+
+
+def _mean_over_workers(terms: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    # Every worker sees the same numbers, so that all of them stop at a NaN and none waits.
+    stacked = torch.stack([term.double() for term in terms.values()])
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(stacked)
+        stacked /= torch.distributed.get_world_size()
+    return dict(zip(terms, stacked.tolist(), strict=True))
 
 
 def report_at(progress: Progress, index: int) -> Report:

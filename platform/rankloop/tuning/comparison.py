@@ -97,8 +97,9 @@ def run_comparison(
             },
         )
         figure = comparison_plot(
-            {name: found["test"][context.metric] for name, found in metrics.items()},
+            {name: found["test"].get(context.metric, []) for name, found in metrics.items()},
             {row.name: dict(row.paper) for row in rows},
+            context.metric,
         )
         save_figures(folder, tracking, parent, {"comparison.png": figure})
         tracking.log_json(parent, result, "result.json")

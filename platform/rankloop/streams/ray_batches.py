@@ -1,0 +1,89 @@
+"""The same batches as `plain_batches`, made by Ray Data on any core of the cluster."""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import ray
+import torch
+
+from rankloop.errors import DataError
+from rankloop.methods.method import Batch, ExampleStream
+from rankloop.streams.batches import Streams, worker_items
+
+# A dataset is planned as a whole before its first row comes: long runs are planned in parts.
+STEPS_PER_DATASET = 1000
+# Little enough that tasks find room beside training workers that hold most of a small machine.
+CPUS_PER_TASK = 0.25
+_AHEAD = 2
+
+
+def ray_batches(
+    streams: Streams,
+    start: int,
+    stop: int,
+    rank: int = 0,
+    workers: int = 1,
+    *,
+    data_workers: int,
+) -> Iterator[Batch]:
+    """Yield the batch of each step in [start, stop), made ahead by Ray Data tasks.
+
+    Rows are uint8 tensors of fixed shape, one row per ranked set. Their content and order depend on
+    (seed, step) only, not on the number of tasks.
+
+    Args:
+        streams: named streams of rows.
+        start: first step.
+        stop: one past the last step.
+        rank: this worker among the data-parallel ones.
+        workers: number of data-parallel workers; each gets its share of every step's rows.
+        data_workers: tasks per stream that make rows at once.
+
+    Raises:
+        DataError: a row could not be made.
+        ConfigError: the rows of a step cannot be dealt out evenly.
+    """
+    for first in range(start, stop, STEPS_PER_DATASET):
+        last = min(first + STEPS_PER_DATASET, stop)
+        iterators = {
+            name: iter(_rows(stream, first, last, rank, workers, data_workers))
+            for name, stream in streams.items()
+        }
+        for _ in range(first, last):
+            yield {name: next(iterator) for name, iterator in iterators.items()}
+
+
+def _rows(
+    stream: ExampleStream, start: int, stop: int, rank: int, workers: int, data_workers: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    items = worker_items(stream, rank, workers)
+    share = len(items)
+
+    def make(numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        places = [divmod(int(number), share) for number in numbers["id"]]
+        rows = [stream.row(start + step, items[item]) for step, item in places]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    _quiet()
+    dataset = ray.data.range((stop - start) * share, override_num_blocks=stop - start).map_batches(
+        make, batch_size=share, num_cpus=CPUS_PER_TASK, concurrency=data_workers
+    )
+    dataset.context.execution_options.preserve_order = True
+    try:
+        batches = dataset.iter_batches(
+            batch_size=share, batch_format="numpy", prefetch_batches=_AHEAD
+        )
+        for batch in batches:
+            # The object store's memory is read-only, which torch tensors cannot be.
+            yield {name: torch.from_numpy(np.array(column)) for name, column in batch.items()}
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, DataError) else None
+        raise DataError(str(cause or error)) from error
+
+
+def _quiet() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,158 @@
+"""The plain training loop on several workers: Ray Train around it."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from rankloop import errors
+from rankloop.errors import RankloopError, TrainingError
+from rankloop.methods import find_method
+from rankloop.methods.method import Method, TrainingData
+from rankloop.storage import Folder
+from rankloop.streams.batches import plain_batches
+from rankloop.streams.ray_batches import ray_batches
+from rankloop.training.loop import Report, Schedule, Worker, train
+
+# How often a lost worker may be replaced within one run of the command.
+MAX_FAILURES = 3
+SCRATCH = "ray-train"
+
+
+def train_distributed(
+    method: Method,
+    config: Any,
+    data: TrainingData,
+    folder: Folder,
+    *,
+    seed: int,
+    schedule: Schedule,
+    workers: int,
+    data_workers: int,
+    use_gpu: bool,
+    on_report: Callable[[Report], Any] = lambda report: True,
+) -> None:
+    """Train with data-parallel workers (NCCL on GPUs, gloo on CPUs); see `train`.
+
+    The rows of a step are dealt out to the workers, so the global batch is the same for any number
+    of them; batch normalisation uses each worker's own share. A worker that dies is replaced and
+    all go on from the newest checkpoint in ``folder``.
+
+    Args:
+        method: what to train.
+        config: its configuration.
+        data: images and labels, in the object store or in files that all nodes can read.
+        folder: the run's folder, which all nodes can reach.
+        seed: the run's seed.
+        schedule: when to evaluate and to save.
+        workers: number of workers; 0 trains in this process, without Ray.
+        data_workers: Ray Data tasks per stream and worker; 0 makes rows in the worker itself.
+        use_gpu: give each worker a GPU.
+        on_report: told in this process of every evaluation; after a restart of past ones again.
+
+    Raises:
+        TrainingError: the loss is NaN, or workers were lost too often.
+        StorageError: a checkpoint could not be written.
+        ConfigError: the rows of a step cannot be dealt out evenly.
+    """
+    if workers == 0:
+        train(
+            method,
+            config,
+            data,
+            folder,
+            seed=seed,
+            schedule=schedule,
+            open_streams=plain_batches,
+            on_report=lambda report: on_report(report) is not False,
+        )
+        return
+    # Train looks for lost workers this often (default 2 s); starting up waits for it too.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.util.queue import Queue
+
+    messages = Queue(actor_options={"num_cpus": 0})
+    cpus = max(0.5, ray.cluster_resources()["CPU"] / workers - max(1, data_workers))
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={
+            "method": method.name,
+            "config": config,
+            "data": data,
+            "folder": folder,
+            "seed": seed,
+            "schedule": schedule,
+            "data_workers": data_workers,
+            "threads": max(1, int(cpus)),
+            "messages": messages,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=use_gpu, resources_per_worker={"CPU": cpus}
+        ),
+        # Our own checkpoints are the truth. A name used twice would make Train resume its own.
+        run_config=RunConfig(
+            name=uuid.uuid4().hex,
+            storage_path=str(folder / SCRATCH),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+        ),
+    )
+    failures: list[RankloopError] = []
+    listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
+    listener.start()
+    try:
+        trainer.fit()
+    except Exception as error:
+        if not failures:
+            raise TrainingError(f"training failed on its workers: {error}") from error
+    finally:
+        messages.put(None)
+        listener.join()
+        messages.shutdown()
+        folder.remove(SCRATCH)
+    if failures:
+        raise failures[0]
+
+
+def _work(arguments: dict[str, Any]) -> None:
+    import ray.train
+    from ray.train.torch import get_device
+
+    context = ray.train.get_context()
+    messages = arguments["messages"]
+    torch.set_num_threads(arguments["threads"])
+    data_workers = arguments["data_workers"]
+    try:
+        train(
+            find_method(arguments["method"]),
+            arguments["config"],
+            arguments["data"],
+            arguments["folder"],
+            seed=arguments["seed"],
+            schedule=arguments["schedule"],
+            open_streams=(
+                partial(ray_batches, data_workers=data_workers) if data_workers else plain_batches
+            ),
+            worker=Worker(get_device(), context.get_world_rank(), context.get_world_size()),
+            on_report=lambda report: messages.put(report) is None,
+        )
+    except RankloopError as error:
+        messages.put((type(error).__name__, str(error)))
+        # All workers see the same loss and end together; trying again would end the same way.
+        if not isinstance(error, TrainingError):
+            raise
+
+
+def _listen(messages: Any, on_report: Callable[[Report], Any], failures: list[Any]) -> None:
+    while (message := messages.get()) is not None:
+        if isinstance(message, Report):
+            on_report(message)
+        else:
+            name, text = message
+            failures.append(getattr(errors, name)(text))
