@@ -1,0 +1,85 @@
+"""Score images with a trained model."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
+
+import tyro
+
+from rankloop.command_line import read, run_job
+from rankloop.errors import DataError
+from rankloop.progress import counter
+from rankloop.scoring.bulk import IN_PROCESS_LIMIT, Summary, score_paths
+from rankloop.scoring.paths import expand_paths
+
+DESCRIPTION = f"""Score images with a trained model and write a table: image, score, error.
+
+Examples:
+  python jobs/score.py results/RESULT photos --output scores.csv
+  python jobs/score.py results/RESULT/checkpoint a.jpg b.jpg --output scores.parquet
+  python jobs/score.py s3://bucket/results/RESULT s3://bucket/photos --workers 8
+
+The central square of each image is scored. Images that cannot be read get no score and the reason
+in the column error. Running the same command again after an interruption goes on from the rows
+written before; after the end it scores again and replaces the table.
+
+With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
+Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
+its nodes share. The path of the table is the last line printed."""
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Options of jobs/score.py."""
+
+    checkpoint: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CHECKPOINT")]]
+    """Folder or URI of a result (the winner's model is taken), of a training run (its newest whole
+    checkpoint), or of one checkpoint."""
+    paths: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH...")]]
+    """Images, or folders with images in them or below them; local or URIs."""
+    output: Path = Path("scores.csv")
+    """Table to write: .csv or .parquet."""
+    workers: int = 0
+    """Copies of the model that score at once through Ray Data; 1 scores in this process alone, and
+    0 chooses by the number of images and what the machine or cluster has."""
+    batch_size: int = 32
+    """Images per call of the model."""
+
+
+def main() -> str:
+    """Run the job and return the table's path."""
+    options = read(ScoreOptions, DESCRIPTION, args=sys.argv[1:])
+    images = expand_paths(options.paths)
+    with counter("images scored") as on_progress:
+        summary = score_paths(
+            options.checkpoint,
+            images,
+            options.output,
+            workers=options.workers or None,
+            batch_size=options.batch_size,
+            on_progress=on_progress,
+        )
+    _report(summary)
+    if not summary.scored:
+        raise DataError(
+            f"none of {summary.failed} images could be scored; {options.output} lists why, "
+            f"the first: {summary.failures[0][1]}"
+        )
+    return str(options.output)
+
+
+def _report(summary: Summary) -> None:
+    print(f"{summary.scored} images scored, {summary.failed} failed")
+    for image, reason in summary.failures:
+        print(f"  {image}: {reason}")
+    if summary.failed > len(summary.failures):
+        print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
+    direction = "higher" if summary.higher_is_better else "lower"
+    print(f"{summary.method} scores: {direction} is better")
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,141 @@
+"""Score many images into a table, going on where a run before was cut off."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rankloop.errors import ConfigError
+from rankloop.scoring.pipeline import BATCH, Score, scores_in_process
+from rankloop.scoring.scorer import (
+    ImageScorer,
+    checkpoint_digest,
+    find_checkpoint,
+    make_scorer,
+)
+from rankloop.scoring.table import (
+    Row,
+    append_rows,
+    check_output,
+    finish,
+    keep_beginning,
+    open_partial,
+    partial_path,
+    read_rows,
+)
+from rankloop.storage import Folder
+from rankloop.training.checkpoints import Checkpoint
+
+# Up to so many images this process scores them alone: starting Ray Data would take longer.
+IN_PROCESS_LIMIT = 5_000
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the images.
+
+    Attributes:
+        scored: images that have a score.
+        failed: images that have none.
+        failures: the first ten of those, with the reason.
+        higher_is_better: whether a higher score means a better image.
+        method: name of the method that trained the scorer.
+    """
+
+    scored: int
+    failed: int
+    failures: tuple[tuple[str, str], ...]
+    higher_is_better: bool
+    method: str
+
+
+def score_paths(
+    location: str | Folder,
+    uris: Sequence[str],
+    output: Path,
+    *,
+    workers: int | None = None,
+    batch_size: int = BATCH,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Write the score of every image to a table with the columns ``image, score, error``.
+
+    Rows are in the order of the images. An image that cannot be read has no score and the reason in
+    ``error``. When the same call is made again after a crash, rows written before with the same
+    model are kept, up to the first image that is not the same.
+
+    Args:
+        location: the checkpoint, as ``load_scorer`` takes it.
+        uris: local paths or URIs, see ``expand_paths``.
+        output: the table, ``.csv`` or ``.parquet``; replaced at the end if it exists.
+        workers: copies of the model that score at once through Ray Data; 1 for none, all in this
+            process. By default 1 for up to IN_PROCESS_LIMIT images, else what the machine or
+            cluster has room for.
+        batch_size: images per call of the model.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        CheckpointError: there is no whole checkpoint.
+        ConfigError: the output's format is unknown, or a number is below 1.
+        LockedError: another process writes the same table.
+        StorageError: the table cannot be written; the rows before stay.
+    """
+    check_output(output)
+    if batch_size < 1 or (workers is not None and workers < 1):
+        raise ConfigError(f"workers {workers}, batch_size {batch_size}: give numbers of at least 1")
+    checkpoint = find_checkpoint(location)
+    scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
+    digest = checkpoint_digest(checkpoint)
+    with open_partial(output, digest) as file:
+        done = keep_beginning(file, uris)
+        on_progress(done, len(uris))
+        scores = _scores(checkpoint, scorer, uris[done:], workers, batch_size)
+        with closing(scores):
+            for some in scores:
+                names = uris[done : done + len(some)]
+                append_rows(
+                    file, [Row(name, *score) for name, score in zip(names, some, strict=True)]
+                )
+                done += len(some)
+                on_progress(done, len(uris))
+        failures, failed = _failures(partial_path(output, digest))
+        finish(output, digest)
+    return Summary(
+        scored=len(uris) - failed,
+        failed=failed,
+        failures=failures,
+        higher_is_better=scorer.higher_is_better,
+        method=scorer.method.name,
+    )
+
+
+def _scores(
+    checkpoint: Checkpoint,
+    scorer: ImageScorer,
+    uris: Sequence[str],
+    workers: int | None,
+    batch_size: int,
+) -> Generator[list[Score], None, None]:
+    if not uris:
+        return
+    if workers == 1 or (workers is None and len(uris) <= IN_PROCESS_LIMIT):
+        yield from scores_in_process(scorer, uris, batch_size)
+        return
+    # Ray takes seconds to import.
+    from rankloop.scoring.distributed import scores_by_ray
+
+    yield from scores_by_ray(checkpoint, scorer.image_size, uris, workers, batch_size)
+
+
+def _failures(table: Path) -> tuple[tuple[tuple[str, str], ...], int]:
+    listed: list[tuple[str, str]] = []
+    failed = 0
+    for row in read_rows(table):
+        if row.score is None:
+            failed += 1
+            if len(listed) < _LISTED:
+                listed.append((row.image, row.error))
+    return tuple(listed), failed

@@ -1,0 +1,53 @@
+"""From paths on a command line to the images to score."""
+
+import os
+from collections.abc import Sequence
+
+import fsspec
+
+from rankloop.datasets.folder import is_image_name
+from rankloop.datasets.locations import exist, list_files
+from rankloop.errors import DataError
+from rankloop.images import EXTENSIONS
+
+
+def expand_paths(paths: Sequence[str]) -> list[str]:
+    """Return the images that files and folders stand for, each once, as the user spelled them.
+
+    Args:
+        paths: local paths or URIs. A folder stands for all files in its tree that have an image's
+            extension, sorted; links to folders and names that begin with a dot are left out.
+            A file stands for itself, whatever its extension.
+
+    Raises:
+        DataError: a path does not exist, or no image is found at all.
+    """
+    expanded = [os.path.expanduser(path) if "://" not in path else path for path in paths]
+    folders = {path for path in expanded if _is_folder(path)}
+    files = [path for path in expanded if path not in folders]
+    for path, there in zip(files, exist(files), strict=True):
+        if not there:
+            raise DataError(f"there is no image or folder {path}: check the path")
+    found: dict[str, None] = {}
+    for path in expanded:
+        found |= dict.fromkeys(_images_below(path) if path in folders else [path])
+    if not found:
+        raise DataError(
+            f"no image in {', '.join(paths) or 'no path'}: give images, or folders with "
+            f"{', '.join(sorted(EXTENSIONS))} files in them or below them"
+        )
+    return list(found)
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        if "://" not in path:
+            return os.path.isdir(path)
+        filesystem, root = fsspec.core.url_to_fs(path)
+        return bool(filesystem.isdir(root))
+    except (OSError, ImportError, ValueError) as error:
+        raise DataError(f"cannot look for {path}: {error}; check the path") from error
+
+
+def _images_below(folder: str) -> list[str]:
+    return [f"{folder.rstrip('/')}/{name}" for name in list_files(folder) if is_image_name(name)]
