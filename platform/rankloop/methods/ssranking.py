@@ -20,9 +20,14 @@ from rankloop.losses.pairwise_ranking import pairwise_ranking_loss
 from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_consistency_loss
 from rankloop.losses.rankiqa import rankiqa_loss
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.models import resnet, shallow
 from rankloop.models.scorer import build_scorer
 from rankloop.ranking.quadruplets import BlurRange, blurred_pair, labelled_pair, quadruplet
 
+SMALLEST_INPUT = {
+    "resnet18": resnet.MINIMUM_INPUT_SIZE,
+    "shallow": shallow.MINIMUM_INPUT_SIZE,
+}
 SelfSupervision = Literal["qrc", "rankiqa", "lsep", "none"]
 
 
@@ -76,6 +81,12 @@ class SSRankingConfig(BaseModel):
             raise ValueError(
                 f"input_size {self.input_size} is larger than image_size {self.image_size}: "
                 "the network sees a centre crop of the image, so give input_size <= image_size"
+            )
+        smallest = SMALLEST_INPUT[self.backbone]
+        if self.input_size < smallest:
+            raise ValueError(
+                f"input_size {self.input_size} is below {smallest}, the least that "
+                f"{self.backbone} takes: give at least that"
             )
         if self.blur_low > self.blur_high:
             raise ValueError(

@@ -10,7 +10,7 @@ from torch import nn
 
 from rankloop.errors import ConfigError
 
-_MINIMUM_INPUT_SIZE = 32
+MINIMUM_INPUT_SIZE = 32
 
 
 class ResNet18(nn.Module):
@@ -37,9 +37,9 @@ class ResNet18(nn.Module):
                 .safetensors file, or does not hold the tensors of ResNet-18.
         """
         super().__init__()
-        if input_size < _MINIMUM_INPUT_SIZE:
+        if input_size < MINIMUM_INPUT_SIZE:
             raise ConfigError(
-                f"input_size {input_size} is below {_MINIMUM_INPUT_SIZE}, the stride of resnet18: "
+                f"input_size {input_size} is below {MINIMUM_INPUT_SIZE}, the stride of resnet18: "
                 "give a larger input_size"
             )
         self.trunk = torchvision.models.resnet18(weights=None)

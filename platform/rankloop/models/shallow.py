@@ -6,7 +6,7 @@ from torch import nn
 from rankloop.errors import ConfigError
 
 _CHANNELS = 32
-_MINIMUM_INPUT_SIZE = 43
+MINIMUM_INPUT_SIZE = 43
 
 
 class ShallowNetwork(nn.Module):
@@ -33,9 +33,9 @@ class ShallowNetwork(nn.Module):
             ConfigError: input_size is below 43.
         """
         super().__init__()
-        if input_size < _MINIMUM_INPUT_SIZE:
+        if input_size < MINIMUM_INPUT_SIZE:
             raise ConfigError(
-                f"input_size {input_size} is below {_MINIMUM_INPUT_SIZE}, where nothing is left "
+                f"input_size {input_size} is below {MINIMUM_INPUT_SIZE}, where nothing is left "
                 "for conv4 of the shallow network: give a larger input_size"
             )
         remaining = _pooled(_pooled(input_size - 2) - 2) - 2

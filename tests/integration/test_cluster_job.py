@@ -1,0 +1,123 @@
+"""The same job on a cluster: a head with token authentication, and `ray job submit`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+RAY = str(Path(sys.executable).parent / "ray")
+
+WHERE_PLATFORM_IS = """
+import json, platform, sys
+sys.path[:0] = ["platform", "."]
+from rankloop.cluster import connected
+import ray
+
+def here(_):
+    import platform, rankloop
+    return [platform.__file__, platform.system(), rankloop.__file__]
+
+with connected():
+    worker = ray.get(ray.remote(here).remote(0))
+print("FOUND " + json.dumps({"driver": here(0), "worker": worker}))
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A head started as the README says, on ports of its own; yields what submitting needs."""
+    home = tmp_path_factory.mktemp("home")
+    dashboard = free_port()
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")},
+        "HOME": str(home),
+        "RAY_AUTH_MODE": "token",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}",
+        "PYTHONPATH": "",
+    }
+    subprocess.run([RAY, "get-auth-token", "--generate"], env=environment, check=True)
+    (home / ".ray" / "auth_token").chmod(0o600)
+    starting = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
+    head = subprocess.Popen(
+        [
+            *(RAY, "start", "--head", "--block", "--num-cpus", "2"),
+            *("--port", str(free_port()), "--dashboard-port", str(dashboard)),
+        ],
+        env=starting,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.monotonic() + 60
+    while submit(environment, "python", "-c", "print(1)").returncode:
+        assert time.monotonic() < deadline, "the cluster did not come up"
+        time.sleep(1)
+    yield environment
+    started = psutil.Process(head.pid).children(recursive=True)
+    for process in [psutil.Process(head.pid), *started]:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    head.wait()
+
+
+def submit(environment, *command):
+    return subprocess.run(
+        [RAY, "job", "submit", "--working-dir", ".", "--", *command],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_import_platform_is_pythons_own_in_driver_worker_and_submitted_job(cluster, tmp_path):
+    script = tmp_path / "where.py"
+    script.write_text(WHERE_PLATFORM_IS)
+    done = submit(cluster, "python", str(script))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.split("FOUND ", 1)[1].splitlines()[0])
+    for file, system, package in found.values():
+        assert Path(file).name == "platform.py"
+        assert "rankloop" not in file
+        assert system == sys.platform.capitalize()
+        # It travelled with the job: the one installed here is not what ran.
+        assert not package.startswith(str(ROOT))
+    assert found["driver"][2] != found["worker"][2]
+
+
+def test_without_a_token_nothing_is_accepted(cluster, tmp_path):
+    stranger = {**cluster, "HOME": str(tmp_path)}
+    done = submit(stranger, "python", "-c", "print('ran')")
+    assert done.returncode != 0
+    assert "ran" not in done.stdout
+    assert "oken" in done.stdout + done.stderr
+
+
+def test_the_sweep_runs_when_submitted(cluster, tmp_path):
+    storage = tmp_path / "results"
+    done = submit(cluster, "python", "jobs/tune_qrc.py", "--smoke", "--storage", str(storage))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (storage / "tune_qrc").iterdir()
+    assert str(folder) in done.stdout
+    result = json.loads((folder / "result.json").read_text())
+    assert result["trials"]["finished"] == 2
+    assert (folder / "checkpoint" / "model.safetensors").exists()

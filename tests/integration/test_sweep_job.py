@@ -1,0 +1,217 @@
+"""jobs/tune_qrc.py as a user runs it: killed, run again, run twice, fed nonsense."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [
+    sys.executable,
+    str(ROOT / "jobs" / "tune_qrc.py"),
+    *("--smoke", "--trials", "4", "--steps", "60", "--workers", "1", "--crops-per-photo", "10"),
+]
+
+
+def environment(**more):
+    return {
+        **os.environ,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Jobs must find the package by themselves.
+        "PYTHONPATH": "",
+        **more,
+    }
+
+
+def start(storage, *more):
+    return subprocess.Popen(
+        [*COMMAND, "--storage", str(storage), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        cwd=storage.parent,
+        start_new_session=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_driver_and_its_ray(process):
+    """kill -9 of the driver; what it started dies with its machine."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def wait_for(process, text):
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return
+    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
+
+
+def decisions(folder):
+    """Every suggestion and stopping decision, from the study's own journal."""
+    from rankloop.storage import open_folder
+    from rankloop.tuning.study import open_study, recorded
+
+    study = open_study(open_folder(str(folder / "study")), {})
+    return [(t.number, t.params, t.state.name, t.value, recorded(t)) for t in study.get_trials()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    storage = tmp_path_factory.mktemp("whole") / "results"
+    output = finish(start(storage))
+    return output, Path(output.strip().splitlines()[-1])
+
+
+def test_it_ends_with_a_report_and_the_result_folder(whole):
+    output, folder = whole
+    result = json.loads((folder / "result.json").read_text())
+    assert set(result["metrics"]) == {"best", "best_supervised", "paper", "paper_supervised"}
+    assert result["data"]["annotator"].startswith("synthetic")
+    assert sum(result["trials"].values()) == 4
+    best = result["metrics"]["best"]["validation"]["srocc"]
+    assert best >= result["metrics"]["paper"]["validation"]["srocc"]
+    assert f"{best:.4f}" in output
+    assert "mlflow ui --backend-store-uri" in output
+    assert {path.name for path in (folder / "checkpoint").iterdir()} == {
+        "model.safetensors",
+        "optimizer.safetensors",
+        "config.json",
+        "state.json",
+    }
+
+
+@pytest.mark.parametrize("moment", ["trial-0000  step 30", "trial-0001  starts"])
+def test_killed_and_run_again_it_decides_as_if_it_had_not_been(whole, tmp_path, moment):
+    storage = tmp_path / "results"
+    process = start(storage)
+    wait_for(process, moment)
+    kill_driver_and_its_ray(process)
+    time.sleep(1.0)
+    output = finish(start(storage))
+    folder = Path(output.strip().splitlines()[-1])
+    assert decisions(folder) == decisions(whole[1])
+    mine = json.loads((folder / "result.json").read_text())
+    assert mine["metrics"] == json.loads((whole[1] / "result.json").read_text())["metrics"]
+
+
+def test_run_again_after_its_end_it_trains_nothing(whole):
+    _, folder = whole
+    before = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
+    finish(start(folder.parents[1]))
+    after = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
+    assert before == after
+
+
+def test_mlflow_has_one_parent_and_a_child_per_run(whole):
+    import mlflow
+
+    _, folder = whole
+    client = mlflow.MlflowClient(f"sqlite:///{folder.parents[1]}/mlflow.db")
+    experiment = client.get_experiment_by_name("ssranking")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    children = [run for run in runs if run not in parents]
+    assert len(children) == 4 + 2
+    assert all(run.info.status == "FINISHED" for run in runs)
+    for run in children:
+        assert "epsilon_qrc" in run.data.params
+        assert "validation/srocc" in run.data.metrics
+    steps = [p.step for p in client.get_metric_history(children[0].info.run_id, "loss/ranking")]
+    assert len(steps) == len(set(steps)) > 0
+    plots = {file.path for file in client.list_artifacts(parents[0].info.run_id, "plots")}
+    assert {"plots/optimization_history.png", "plots/test_scores.png"} <= plots
+
+
+def test_the_winner_predicts_through_mlflow(whole, tmp_path):
+    import numpy as np
+
+    from rankloop.images import encode
+
+    _, folder = whole
+    uri = f"sqlite:///{folder.parents[1]}/mlflow.db"
+    code = f"""
+import mlflow, sys
+mlflow.set_tracking_uri({uri!r})
+model = mlflow.pyfunc.load_model("models:/rankloop-ssranking@best")
+image = open({str(tmp_path / "a.png")!r}, "rb").read()
+print(list(model.predict([image])), list(model.predict([{str(tmp_path / "a.png")!r}])))
+"""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    (tmp_path / "a.png").write_bytes(encode(noise))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    by_bytes, by_path = done.stdout.strip().splitlines()[-1].split("] [")
+    assert by_bytes.strip("[]") == by_path.strip("[]")
+
+
+def test_a_second_driver_on_the_same_folder_is_refused(tmp_path):
+    storage = tmp_path / "results"
+    first = start(storage)
+    wait_for(first, "starts")
+    second = start(storage)
+    output, _ = second.communicate(timeout=100)
+    assert second.returncode == 1
+    assert "error: another driver" in output
+    kill_driver_and_its_ray(first)
+
+
+def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_path):
+    arguments = ("--backbone", "resnet18", "--weights", "missing.safetensors")
+    output, _ = (process := start(tmp_path / "results", *arguments)).communicate(timeout=200)
+    assert process.returncode == 1
+    assert "error: all 5 runs failed; the first (trial-0000) with:" in output
+    assert "Traceback" in output
+    assert "missing.safetensors" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epsilon-qcr", "0.1"], "--epsilon-qrc"),
+        (["--epsilon-qrc", "7"], "less than 1"),
+        (["--data", "folder:missing"], "missing"),
+        (["--data", "foldr:x"], "folder"),
+        (["--backbone", "shallow", "--input-size", "20"], "input_size"),
+        (["--blur-low", "5", "--blur-high", "1"], "blur_low"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_nonzero_exit(tmp_path, arguments, expected):
+    process = start(tmp_path / "results", *arguments)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode != 0
+    errors = [line for line in output.splitlines() if line.startswith("error")]
+    assert len(errors) == 1, output
+    assert expected in errors[0]
+    assert "Traceback" not in output
