@@ -46,6 +46,8 @@ def cluster(tmp_path_factory):
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")},
         "HOME": str(home),
+        # As after `source .venv/bin/activate`.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}",

@@ -1,5 +1,6 @@
 """The rows of a paper's table, trained alike and compared."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,9 +77,7 @@ def run_comparison(
             tags={"annotator": prepared.data.dataset.annotator},
         )
         # Seed by seed, so that a comparison cut short has all rows of the first seeds.
-        runs = [
-            Run(f"{row.name}-seed-{seed}", dict(row.values), seed) for seed in seeds for row in rows
-        ]
+        runs = [Run(_run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]
         watcher = TrackingWatcher(tracking, context, parent, len(runs))
         train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
         metrics = {row.name: _row_metrics(context, prepared, row, seeds) for row in rows}
@@ -113,12 +112,17 @@ def run_comparison(
         return result
 
 
+def _run_name(row: Row, seed: int) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-")
+    return f"{plain}-seed-{seed}"
+
+
 def _row_metrics(
     context: RunContext, prepared: Prepared, row: Row, seeds: Sequence[int]
 ) -> dict[str, dict[str, list[float]]]:
     collected: dict[str, dict[str, list[float]]] = {}
     for seed in seeds:
-        run = context.run_folder(f"{row.name}-seed-{seed}")
+        run = context.run_folder(_run_name(row, seed))
         config = context.run_config(dict(row.values))
         try:
             final = final_model(find_method(context.method), config, run, prepared.data)
