@@ -1,74 +1,19 @@
 """jobs/tune_qrc.py as a user runs it: killed, run again, run twice, fed nonsense."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
+from job_processes import environment, finish, kill_driver, start, wait_for
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [
-    sys.executable,
-    str(ROOT / "jobs" / "tune_qrc.py"),
-    *("--smoke", "--trials", "4", "--steps", "60", "--workers", "1", "--crops-per-photo", "10"),
-]
+SWEEP = ("--smoke", "--trials", "4", "--steps", "60", "--workers", "1", "--crops-per-photo", "10")
 
 
-def environment(**more):
-    return {
-        **os.environ,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Jobs must find the package by themselves.
-        "PYTHONPATH": "",
-        **more,
-    }
-
-
-def start(storage, *more):
-    return subprocess.Popen(
-        [*COMMAND, "--storage", str(storage), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(),
-        cwd=storage.parent,
-        start_new_session=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    return output
-
-
-def kill_driver_and_its_ray(process):
-    """kill -9 of the driver; what it started dies with its machine."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    for child in children:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def wait_for(process, text):
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if text in line:
-            return
-    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
+def sweep(storage, *more):
+    return start("tune_qrc.py", storage, *SWEEP, *more)
 
 
 def decisions(folder):
@@ -83,8 +28,7 @@ def decisions(folder):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     storage = tmp_path_factory.mktemp("whole") / "results"
-    output = finish(start(storage))
-    return output, Path(output.strip().splitlines()[-1])
+    return finish(sweep(storage))
 
 
 def test_it_ends_with_a_report_and_the_result_folder(whole):
@@ -108,12 +52,10 @@ def test_it_ends_with_a_report_and_the_result_folder(whole):
 @pytest.mark.parametrize("moment", ["trial-0000  step 30", "trial-0001  starts"])
 def test_killed_and_run_again_it_decides_as_if_it_had_not_been(whole, tmp_path, moment):
     storage = tmp_path / "results"
-    process = start(storage)
+    process = sweep(storage)
     wait_for(process, moment)
-    kill_driver_and_its_ray(process)
-    time.sleep(1.0)
-    output = finish(start(storage))
-    folder = Path(output.strip().splitlines()[-1])
+    kill_driver(process)
+    _, folder = finish(sweep(storage))
     assert decisions(folder) == decisions(whole[1])
     mine = json.loads((folder / "result.json").read_text())
     assert mine["metrics"] == json.loads((whole[1] / "result.json").read_text())["metrics"]
@@ -122,7 +64,7 @@ def test_killed_and_run_again_it_decides_as_if_it_had_not_been(whole, tmp_path, 
 def test_run_again_after_its_end_it_trains_nothing(whole):
     _, folder = whole
     before = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
-    finish(start(folder.parents[1]))
+    finish(sweep(folder.parents[1]))
     after = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
     assert before == after
 
@@ -178,18 +120,18 @@ print(list(model.predict([image])), list(model.predict([{str(tmp_path / "a.png")
 
 def test_a_second_driver_on_the_same_folder_is_refused(tmp_path):
     storage = tmp_path / "results"
-    first = start(storage)
+    first = sweep(storage)
     wait_for(first, "starts")
-    second = start(storage)
+    second = sweep(storage)
     output, _ = second.communicate(timeout=100)
     assert second.returncode == 1
     assert "error: another driver" in output
-    kill_driver_and_its_ray(first)
+    kill_driver(first)
 
 
 def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_path):
     arguments = ("--backbone", "resnet18", "--weights", "missing.safetensors")
-    output, _ = (process := start(tmp_path / "results", *arguments)).communicate(timeout=200)
+    output, _ = (process := sweep(tmp_path / "results", *arguments)).communicate(timeout=200)
     assert process.returncode == 1
     assert "error: all 5 runs failed; the first (trial-0000) with:" in output
     assert "Traceback" in output
@@ -208,7 +150,7 @@ def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_pa
     ],
 )
 def test_bad_input_is_one_line_and_a_nonzero_exit(tmp_path, arguments, expected):
-    process = start(tmp_path / "results", *arguments)
+    process = sweep(tmp_path / "results", *arguments)
     output, _ = process.communicate(timeout=100)
     assert process.returncode != 0
     errors = [line for line in output.splitlines() if line.startswith("error")]

@@ -1,0 +1,65 @@
+"""Running jobs as a user does, and killing them as a failing machine does."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(**more):
+    return {
+        **os.environ,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Jobs must find the package by themselves.
+        "PYTHONPATH": "",
+        **more,
+    }
+
+
+def start(job, storage, *arguments):
+    """Start a job with its storage; standard output and error come as one."""
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "jobs" / job), *arguments, "--storage", str(storage)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        cwd=storage.parent,
+        start_new_session=True,
+    )
+
+
+def finish(process):
+    """Wait for a job that must end well; return its output and result folder."""
+    output, _ = process.communicate(timeout=250)
+    assert process.returncode == 0, output
+    return output, Path(output.strip().splitlines()[-1])
+
+
+def kill_driver(process):
+    """kill -9 of the driver alone; all that trains on its Ray must then end by itself."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    # Ray's agents linger for a minute; they train nothing and write nothing of ours.
+    trains = [child for child in children if "Agent" not in " ".join(child.cmdline())]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(trains, timeout=60)
+    assert not alive
+
+
+def wait_for(process, text):
+    """Read a job's output up to a line with a text."""
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return
+    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")

@@ -1,0 +1,47 @@
+"""jobs/train.py as a user runs it: through Ray Train, killed, and run again."""
+
+import json
+
+import pytest
+from job_processes import finish, kill_driver, start, wait_for
+from safetensors.numpy import load_file
+
+pytestmark = pytest.mark.integration
+
+TRAIN = (
+    *("ssranking", "--smoke", "--steps", "120", "--crops-per-photo", "10"),
+    *("--checkpoint-every", "10", "--evaluate-every", "20"),
+)
+
+
+def test_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_path):
+    _, plain = finish(start("train.py", tmp_path / "plain", *TRAIN, "--workers", "0"))
+    storage = tmp_path / "killed"
+    process = start("train.py", storage, *TRAIN, "--workers", "1")
+    wait_for(process, "step 40 of 120")
+    kill_driver(process)
+    (folder,) = (storage / "train").iterdir()
+    steps = sorted(path.name for path in (folder / "checkpoints").glob("step-*"))
+    assert steps
+    assert steps[-1] < "step-000000120"
+    _, again = finish(start("train.py", storage, *TRAIN, "--workers", "1"))
+    assert again == folder
+    expected = load_file(plain / "checkpoint" / "model.safetensors")
+    found = load_file(again / "checkpoint" / "model.safetensors")
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert tensor.tobytes() == found[name].tobytes(), name
+    results = [json.loads((where / "result.json").read_text()) for where in (plain, again)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    for result in results:
+        assert result["budget"] == {"steps": 120}
+        assert set(result["metrics"]) == {"validation", "test"}
+        assert result["versions"]["ray"]
+
+
+def test_rows_that_workers_cannot_share_are_refused_in_one_line(tmp_path):
+    process = start("train.py", tmp_path / "results", *TRAIN, "--workers", "3")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "error: 16 rows per step cannot be divided among 3 workers" in output
+    assert "Traceback" not in output
