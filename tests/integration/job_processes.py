@@ -17,6 +17,8 @@ def environment(**more):
         **os.environ,
         "RAY_USAGE_STATS_ENABLED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Bits depend on the number of threads that add up a sum.
+        "OMP_NUM_THREADS": "1",
         # Jobs must find the package by themselves.
         "PYTHONPATH": "",
         **more,

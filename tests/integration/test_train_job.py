@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 pytestmark = pytest.mark.integration
 
 TRAIN = (
-    *("ssranking", "--smoke", "--steps", "120", "--crops-per-photo", "10"),
-    *("--checkpoint-every", "10", "--evaluate-every", "20"),
+    *("ssranking", "--smoke", "--steps", "60", "--crops-per-photo", "10"),
+    *("--checkpoint-every", "5", "--evaluate-every", "10"),
 )
 
 
@@ -18,12 +18,12 @@ def test_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_pa
     _, plain = finish(start("train.py", tmp_path / "plain", *TRAIN, "--workers", "0"))
     storage = tmp_path / "killed"
     process = start("train.py", storage, *TRAIN, "--workers", "1")
-    wait_for(process, "step 40 of 120")
+    wait_for(process, "step 20 of 60")
     kill_driver(process)
     (folder,) = (storage / "train").iterdir()
     steps = sorted(path.name for path in (folder / "checkpoints").glob("step-*"))
     assert steps
-    assert steps[-1] < "step-000000120"
+    assert steps[-1] < "step-000000060"
     _, again = finish(start("train.py", storage, *TRAIN, "--workers", "1"))
     assert again == folder
     expected = load_file(plain / "checkpoint" / "model.safetensors")
@@ -34,7 +34,7 @@ def test_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_pa
     results = [json.loads((where / "result.json").read_text()) for where in (plain, again)]
     assert results[0]["metrics"] == results[1]["metrics"]
     for result in results:
-        assert result["budget"] == {"steps": 120}
+        assert result["budget"] == {"steps": 60}
         assert set(result["metrics"]) == {"validation", "test"}
         assert result["versions"]["ray"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from rankloop import errors
-from rankloop.errors import RankloopError, TrainingError
+from rankloop.errors import RankloopError, StorageError, TrainingError
 from rankloop.methods import find_method
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
-from rankloop.streams.batches import plain_batches
+from rankloop.streams.batches import plain_batches, worker_items
 from rankloop.streams.ray_batches import ray_batches
 from rankloop.training.loop import Report, Schedule, Worker, train
 
@@ -71,6 +71,8 @@ def train_distributed(
             on_report=lambda report: on_report(report) is not False,
         )
         return
+    for stream in method.streams(config, data, seed).values():
+        worker_items(stream, 0, workers)
     # Train looks for lost workers this often (default 2 s); starting up waits for it too.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     import ray
@@ -144,8 +146,9 @@ def _work(arguments: dict[str, Any]) -> None:
         )
     except RankloopError as error:
         messages.put((type(error).__name__, str(error)))
-        # All workers see the same loss and end together; trying again would end the same way.
-        if not isinstance(error, TrainingError):
+        # Trying again would end the same way. A full disk stops one worker alone, which must take
+        # the others with it, since they wait for it; anything else stops all of them alike.
+        if isinstance(error, StorageError) and context.get_world_size() > 1:
             raise
 
 
