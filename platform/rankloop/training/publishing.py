@@ -100,9 +100,7 @@ def _log_model(
                 if checkpoint.is_local
                 else checkpoint.fetch(Path(scratch) / "checkpoint")
             )
-            log_scorer(
-                tracking.store, run_id, local, example, registered=f"rankloop-{method.name}"
-            )
+            log_scorer(tracking.store, run_id, local, example, registered=f"rankloop-{method.name}")
     except Exception as error:
         # MLflow is a view: the checkpoint folder holds the model whatever happens to it.
         _log.warning("the model could not be logged to MLflow: %s", error)
