@@ -31,6 +31,9 @@ Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a fi
 its nodes share. The path of the table is the last line printed."""
 
 
+SMOKE_IMAGES = 16
+
+
 @dataclass(frozen=True)
 class ScoreOptions:
     """Options of jobs/score.py."""
@@ -47,12 +50,14 @@ class ScoreOptions:
     0 chooses by the number of images and what the machine or cluster has."""
     batch_size: int = 32
     """Images per call of the model."""
+    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Score the first 16 images only, to try the job out."""
 
 
 def main() -> str:
     """Run the job and return the table's path."""
     options = read(ScoreOptions, DESCRIPTION, args=sys.argv[1:])
-    images = expand_paths(options.paths)
+    images = expand_paths(options.paths)[: SMOKE_IMAGES if options.smoke else None]
     with counter("images scored") as on_progress:
         summary = score_paths(
             options.checkpoint,

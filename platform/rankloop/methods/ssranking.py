@@ -3,6 +3,7 @@
 Liang et al., "Object image blur assessment" (the SSRanking paper), sections 3 and 4.1.
 """
 
+import logging
 import math
 from functools import partial
 from typing import Annotated, Literal
@@ -28,6 +29,7 @@ SMALLEST_INPUT = {
     "resnet18": resnet.MINIMUM_INPUT_SIZE,
     "shallow": shallow.MINIMUM_INPUT_SIZE,
 }
+_log = logging.getLogger("rankloop")
 SelfSupervision = Literal["qrc", "rankiqa", "lsep", "none"]
 
 
@@ -107,6 +109,11 @@ def _uses_unlabelled(config: SSRankingConfig) -> bool:
     return config.self_supervision != "none" and config.self_supervised_weight > 0
 
 
+def _warn_skipped(row: int, reason: str) -> None:
+    # Every image was read once before training began: this one has changed or vanished since.
+    _log.warning("image %d can no longer be read and is replaced by another: %s", row, reason)
+
+
 def _labelled_row(
     data: TrainingData,
     better: np.ndarray,
@@ -117,7 +124,9 @@ def _labelled_row(
     item: int,
 ) -> dict[str, np.ndarray]:
     index = step * rows_per_step + item
-    images, delta = labelled_pair(data.load, better, worse, seed=seed, index=index)
+    images, delta = labelled_pair(
+        data.load, better, worse, seed=seed, index=index, on_skip=_warn_skipped
+    )
     return {"images": images, "delta": np.array(delta, np.int8)}
 
 
@@ -132,7 +141,13 @@ def _unlabelled_row(
     make = quadruplet if config.self_supervision == "qrc" else blurred_pair
     blur_range = BlurRange(config.blur_kinds, config.blur_low, config.blur_high)
     images = make(
-        lambda i: data.load(int(pool[i])), len(pool), blur_range, seed=seed, step=step, item=item
+        lambda i: data.load(int(pool[i])),
+        len(pool),
+        blur_range,
+        seed=seed,
+        step=step,
+        item=item,
+        on_skip=lambda i, reason: _warn_skipped(int(pool[i]), reason),
     )
     return {"images": images}
 
