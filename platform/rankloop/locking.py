@@ -1,5 +1,6 @@
 """One driver at a time in a result folder, on a local disk or in a bucket."""
 
+import fcntl
 import json
 import os
 import socket
@@ -32,7 +33,8 @@ def locked(folder: Folder) -> Iterator[None]:
         LockedError: another live driver holds it.
     """
     mine = {**_identity(), "heartbeat": time.time()}
-    _acquire(folder, mine)
+    with _alone(folder):
+        _acquire(folder, mine)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
     beat.start()
@@ -51,6 +53,21 @@ def _identity() -> dict[str, Any]:
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),
     }
+
+
+@contextmanager
+def _alone(folder: Folder) -> Iterator[None]:
+    # Between looking at a dead holder's lock and removing it, another could have taken over.
+    if not folder.is_local:
+        yield
+        return
+    Path(folder.path).mkdir(parents=True, exist_ok=True)
+    directory = os.open(folder.path, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
@@ -75,7 +92,6 @@ def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
 def _create(folder: Folder, mine: dict[str, Any]) -> bool:
     data = json.dumps(mine).encode()
     if folder.is_local:
-        Path(folder.path).mkdir(parents=True, exist_ok=True)
         beside = Path(folder.path) / f".{LOCK_NAME}.{os.getpid()}.{threading.get_ident()}"
         beside.write_bytes(data)
         try:

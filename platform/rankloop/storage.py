@@ -127,6 +127,7 @@ class Folder:
     def fetch(self, destination: Path) -> Path:
         """Copy the folder with all that is in it to a new local folder, and return that."""
         with _explained(f"copy {self}"):
+            destination.mkdir(parents=True, exist_ok=True)
             pafs.copy_files(
                 self.path,
                 str(destination),

@@ -1,0 +1,177 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rankloop import locking
+from rankloop.cluster import SOURCE_ROOT
+from rankloop.errors import LockedError
+from rankloop.locking import LOCK_NAME, STALE_SECONDS, locked
+from rankloop.storage import Folder, open_folder
+
+HOLD = """
+import sys, time
+from rankloop.locking import locked
+from rankloop.storage import open_folder
+with locked(open_folder(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return open_folder(str(tmp_path / "run"))
+
+
+@pytest.fixture
+def holder(folder):
+    """Another process that holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder.path],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCE_ROOT)},
+    )
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def lock_of(folder, **changes):
+    """Write the lock that this process would write, with changes."""
+    folder.write_json(LOCK_NAME, {**locking._identity(), "heartbeat": time.time(), **changes})
+
+
+def takes(folder):
+    with locked(folder):
+        return folder.read_json(LOCK_NAME)["pid"] == os.getpid()
+
+
+def test_a_second_process_refuses_and_leaves_the_lock(folder, holder):
+    before = folder.read_bytes(LOCK_NAME)
+    with pytest.raises(LockedError, match=f"process {holder.pid} .* give another --storage"):
+        takes(folder)
+    assert folder.read_bytes(LOCK_NAME) == before
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+def test_the_lock_of_a_killed_process_is_taken_over(folder, holder, reaped):
+    os.kill(holder.pid, signal.SIGKILL)
+    if reaped:
+        holder.wait()
+    else:
+        # A zombie: dead, but its number is still taken.
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+    assert folder.has(LOCK_NAME)
+    assert takes(folder)
+
+
+def test_another_process_of_the_same_number_is_not_the_holder(folder):
+    lock_of(folder, started=locking._identity()["started"] - 100.0)
+    assert takes(folder)
+
+
+def test_a_lock_from_before_the_machine_booted_is_taken_over(folder):
+    lock_of(folder, boot=locking._identity()["boot"] - 1000.0)
+    assert takes(folder)
+
+
+def test_the_same_process_cannot_hold_it_twice(folder):
+    with locked(folder), pytest.raises(LockedError), locked(folder):
+        pass
+    assert takes(folder)
+
+
+def test_a_fresh_heartbeat_of_another_host_refuses(folder):
+    lock_of(folder, host="elsewhere", heartbeat=time.time() - STALE_SECONDS / 2)
+    with pytest.raises(LockedError, match="on elsewhere"):
+        takes(folder)
+
+
+def test_a_stale_heartbeat_of_another_host_is_taken_over(folder):
+    lock_of(folder, host="elsewhere", heartbeat=time.time() - STALE_SECONDS - 5)
+    assert takes(folder)
+
+
+@pytest.mark.parametrize("length", [0, 1, 20, -3])
+def test_a_half_written_lock_is_replaced(folder, length):
+    lock_of(folder, host="elsewhere")
+    folder.write_bytes(LOCK_NAME, folder.read_bytes(LOCK_NAME)[:length])
+    assert takes(folder)
+
+
+def test_the_lock_is_removed_at_the_end(folder):
+    assert takes(folder)
+    with pytest.raises(ZeroDivisionError), locked(folder):
+        raise ZeroDivisionError
+    assert folder.names() == []
+
+
+def test_the_heartbeat_is_renewed(folder, monkeypatch):
+    monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.02)
+    with locked(folder):
+        first = folder.read_json(LOCK_NAME)
+        deadline = time.monotonic() + 10
+        while folder.read_json(LOCK_NAME)["heartbeat"] == first["heartbeat"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert folder.read_json(LOCK_NAME).keys() == first.keys()
+
+
+def test_a_missed_heartbeat_is_harmless(folder, monkeypatch):
+    monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.02)
+    with locked(folder):
+        Path(folder.path, LOCK_NAME).unlink()
+        Path(folder.path).rmdir()
+        Path(folder.path).write_text("in the way")
+        time.sleep(0.1)
+        Path(folder.path).unlink()
+        deadline = time.monotonic() + 10
+        while not folder.has(LOCK_NAME):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_only_one_of_several_takes_over(folder, monkeypatch):
+    """Slow ones must not act on what they saw before a fast one took over."""
+    lock_of(folder, host="elsewhere", heartbeat=0.0)
+    alive = locking._alive
+    delays = iter([0.1, 0.3, 0.5, 0.7])
+
+    def slowly(holder):
+        found = alive(holder)
+        time.sleep(0.0 if found else next(delays))
+        return found
+
+    monkeypatch.setattr(locking, "_alive", slowly)
+    tried = threading.Barrier(4)
+
+    def attempt(_):
+        try:
+            with locked(folder):
+                tried.wait(timeout=30)
+                return "held"
+        except LockedError:
+            tried.wait(timeout=30)
+            return "refused"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(attempt, range(4))) == ["held", "refused", "refused", "refused"]
+
+
+def test_in_a_bucket_too(folder):
+    bucket = Folder(folder.filesystem, folder.path, "s3")
+    with locked(bucket):
+        assert json.loads(bucket.read_bytes(LOCK_NAME))["pid"] == os.getpid()
+        with pytest.raises(LockedError), locked(bucket):
+            pass
+    assert bucket.names() == []

@@ -1,0 +1,134 @@
+import errno
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from rankloop.errors import StorageError
+from rankloop.storage import Folder, open_folder
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request, tmp_path):
+    if request.param == "local":
+        return open_folder(str(tmp_path / "results"))
+    return open_folder(f"memory://{uuid.uuid4().hex}/results")
+
+
+def test_what_is_written_is_read_back(folder):
+    folder.write_bytes("a.bin", b"\x00\xff" * 100)
+    folder.write_json("b.json", {"x": [1, None, "é"]})
+    assert folder.read_bytes("a.bin") == b"\x00\xff" * 100
+    assert folder.read_json("b.json") == {"x": [1, None, "é"]}
+
+
+def test_names_has_exists_and_remove(folder):
+    assert not folder.exists()
+    assert folder.names() == []
+    folder.write_bytes("b", b"1")
+    folder.write_bytes("a", b"2")
+    (folder / "inner").write_bytes("deep", b"3")
+    assert folder.exists()
+    assert folder.names() == ["a", "b", "inner"]
+    assert folder.has("a")
+    assert not folder.has("inner")
+    assert not folder.has("c")
+    folder.remove("a")
+    folder.remove("inner")
+    folder.remove("never there")
+    assert folder.names() == ["b"]
+
+
+def test_writing_again_replaces(folder):
+    folder.write_bytes("a", b"long content")
+    folder.write_bytes("a", b"short")
+    assert folder.read_bytes("a") == b"short"
+
+
+def test_missing_and_malformed_files_are_storage_errors(folder):
+    with pytest.raises(StorageError, match="cannot read .*missing"):
+        folder.read_bytes("missing")
+    folder.write_bytes("half.json", b'{"a": ')
+    with pytest.raises(StorageError, match="half.json is not JSON"):
+        folder.read_json("half.json")
+
+
+def test_nan_is_not_written_as_json(folder):
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("a.json", {"loss": float("nan")})
+    assert not folder.has("a.json")
+
+
+def test_folders_travel_whole(folder, tmp_path):
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "a").write_bytes(b"1")
+    (source / "inner" / "b").write_bytes(b"2")
+    folder.write_bytes("kept", b"0")
+    folder.send(source)
+    copy = (folder / "inner").fetch(tmp_path / "copy")
+    assert folder.names() == ["a", "inner", "kept"]
+    assert [path.read_bytes() for path in copy.iterdir()] == [b"2"]
+
+
+def test_a_crash_before_the_new_file_is_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    folder = open_folder(str(tmp_path))
+    folder.write_bytes("a", b"old")
+
+    def crash(source, target):
+        assert Path(source).read_bytes() == b"new"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_bytes("a", b"new")
+    assert folder.read_bytes("a") == b"old"
+    assert folder.names() == ["a"]
+
+
+def test_the_file_is_on_the_disk_before_it_is_in_place(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (order.append("fsync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *names: (order.append("replace"), replace(*names)))
+    open_folder(str(tmp_path)).write_bytes("a", b"1")
+    assert order == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "the disk is full: free some space"),
+        (errno.EDQUOT, "quota is used up"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+    ],
+)
+def test_errors_of_the_disk_say_what_to_do(tmp_path, monkeypatch, number, says):
+    folder = open_folder(str(tmp_path))
+    folder.write_bytes("a", b"old")
+
+    def fail(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match=says) as caught:
+        folder.write_bytes("a", b"new")
+    assert f"{tmp_path}/a" in str(caught.value)
+    assert folder.read_bytes("a") == b"old"
+    assert folder.names() == ["a"]
+
+
+def test_a_scheme_that_nothing_opens_is_refused():
+    with pytest.raises(StorageError, match="nosuch://bucket/x.*s3://"):
+        open_folder("nosuch://bucket/x")
+
+
+def test_local_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = open_folder("results/a/")
+    assert folder.path == f"{tmp_path}/results/a"
+    assert folder.name == "a"
+    assert folder.is_local
+    assert open_folder(f"file://{tmp_path}") == Folder(folder.filesystem, str(tmp_path))
