@@ -47,10 +47,10 @@ def test_writing_again_replaces(folder):
 
 
 def test_missing_and_malformed_files_are_storage_errors(folder):
-    with pytest.raises(StorageError, match="cannot read .*missing"):
+    with pytest.raises(StorageError, match=r"cannot read .*missing"):
         folder.read_bytes("missing")
     folder.write_bytes("half.json", b'{"a": ')
-    with pytest.raises(StorageError, match="half.json is not JSON"):
+    with pytest.raises(StorageError, match=r"half\.json is not JSON"):
         folder.read_json("half.json")
 
 
@@ -121,7 +121,7 @@ def test_errors_of_the_disk_say_what_to_do(tmp_path, monkeypatch, number, says):
 
 
 def test_a_scheme_that_nothing_opens_is_refused():
-    with pytest.raises(StorageError, match="nosuch://bucket/x.*s3://"):
+    with pytest.raises(StorageError, match=r"nosuch://bucket/x.*s3://"):
         open_folder("nosuch://bucket/x")
 
 

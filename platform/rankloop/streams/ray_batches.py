@@ -78,12 +78,16 @@ def _rows(
             # The object store's memory is read-only, which torch tensors cannot be.
             yield {name: torch.from_numpy(np.array(column)) for name, column in batch.items()}
     except ray.exceptions.RayTaskError as error:
-        cause = error.cause if isinstance(error.cause, DataError) else None
-        raise DataError(str(cause or error)) from error
+        if not isinstance(error.cause, DataError):
+            raise DataError(str(error)) from error
+        # Ours is one line; Ray adds lines of its own advice.
+        raise DataError(str(error.cause).partition("\n")[0]) from error
 
 
 def _quiet() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # Else the error of a row comes wrapped, without its type and message.
+    context.raise_original_map_exception = True
     logging.getLogger("ray.data").setLevel(logging.ERROR)
