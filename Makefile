@@ -9,7 +9,7 @@ BIN := .venv/bin
 
 .PHONY: demo test slow lint venv lock
 
-# Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 400 steps.
+# Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 360 steps.
 demo: venv
 	$(BIN)/python jobs/tune_qrc.py --data samples --storage results --workers 2 --trials 10 \
 	  --backbone shallow --image-size 72 --input-size 64 --labelled-pairs 16 --unlabelled-sets 16 \

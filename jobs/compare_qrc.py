@@ -6,7 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
-from rankloop.command_line import JobOptions, parse, run_job
+from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
+from rankloop.errors import ConfigError
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
 from rankloop.tuning.comparison import Row, run_comparison
@@ -47,20 +48,27 @@ class CompareOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(CompareOptions, DESCRIPTION, smoke={"seeds": (0, 1)})
+    at_least(1, workers=options.workers, seeds=len(set(options.seeds)))
     config = options.config
+    refuse_swept(config, {"self_supervision": "qrc"})
+    if not config.self_supervised_weight:
+        raise ConfigError("--self-supervised-weight 0 makes all rows the baseline: give more")
     identity = {
         "config": config.model_dump(mode="json"),
         "data": options.data,
         "seeds": options.seeds,
     }
-    folder = result_folder(options.storage, "compare_qrc", "ssranking", identity)
+    prepared = prepare_data(options.data, config.image_size)
+    folder = result_folder(
+        options.storage, "compare_qrc", "ssranking", prepared.data.dataset, identity
+    )
     storage = open_folder(options.storage)
     result = run_comparison(
         "ssranking",
         config,
         ROWS,
-        options.seeds,
-        prepare_data(options.data, config.image_size),
+        sorted(set(options.seeds)),
+        prepared,
         folder,
         storage,
         options.workers,

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
 import tyro
 
-from rankloop.command_line import JobOptions, method_name, parse, run_job
+from rankloop.command_line import JobOptions, at_least, method_name, parse, run_job
 from rankloop.methods import find_method
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
@@ -47,14 +47,16 @@ def main() -> str:
     """Run the job and return its result folder."""
     name = method_name(sys.argv[1:])
     options = parse(TrainOptions, DESCRIPTION, method=name)
+    at_least(0, workers=options.workers, data_workers=options.data_workers)
     method, config = find_method(options.method), options.config
     identity = {"config": config.model_dump(mode="json"), "data": options.data}
-    folder = result_folder(options.storage, "train", method.name, identity)
+    prepared = prepare_data(options.data, config.image_size)
+    folder = result_folder(options.storage, "train", method.name, prepared.data.dataset, identity)
     tenth = max(1, config.steps // 10)
     result = run_training(
         method,
         config,
-        prepare_data(options.data, config.image_size),
+        prepared,
         folder,
         open_folder(options.storage),
         seed=options.data.seed,

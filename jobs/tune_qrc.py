@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
-from rankloop.command_line import JobOptions, parse, run_job
+from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
+from rankloop.errors import ConfigError
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
 from rankloop.tuning.report import sweep_report
@@ -44,19 +45,30 @@ class TuneOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(TuneOptions, DESCRIPTION, smoke=SMOKE)
+    at_least(1, workers=options.workers, trials=options.trials, evaluations=options.evaluations)
     config = options.config
+    refuse_swept(config, qrc.PAPER)
+    if config.blur_low > qrc.BLUR_HIGH[0]:
+        raise ConfigError(
+            f"--blur-low {config.blur_low} is above {qrc.BLUR_HIGH[0]}, the least blur_high of the "
+            "sweep: give less, or raise BLUR_HIGH in search_spaces/qrc.py"
+        )
     identity = {
         "config": config.model_dump(mode="json"),
         "data": options.data,
         "trials": options.trials,
         "evaluations": options.evaluations,
+        "paper": qrc.PAPER,
     }
-    folder = result_folder(options.storage, "tune_qrc", "ssranking", identity)
+    prepared = prepare_data(options.data, config.image_size)
+    folder = result_folder(
+        options.storage, "tune_qrc", "ssranking", prepared.data.dataset, identity
+    )
     storage = open_folder(options.storage)
     result = run_sweep(
         "ssranking",
         config,
-        prepare_data(options.data, config.image_size),
+        prepared,
         folder,
         storage,
         SweepPlan(

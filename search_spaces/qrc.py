@@ -15,6 +15,10 @@ PAPER: dict[str, Any] = {
 }
 
 
+# Pixels; a sweep's --blur-low must not exceed the first.
+BLUR_HIGH = (1.0, 6.0)
+
+
 def space(trial: optuna.Trial) -> dict[str, Any]:
     """Draw one trial's hyperparameters."""
     return {
@@ -24,7 +28,7 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
             "self_supervised_weight", 0.05, 10.0, log=True
         ),
         "learning_rate": trial.suggest_float("learning_rate", 1e-3, 3e-1, log=True),
-        "blur_high": trial.suggest_float("blur_high", 1.0, 6.0),
+        "blur_high": trial.suggest_float("blur_high", *BLUR_HIGH),
     }
 
 

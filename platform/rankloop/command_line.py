@@ -14,7 +14,7 @@ import tyro
 from pydantic import BaseModel
 
 from rankloop.datasets.options import DataOptions
-from rankloop.errors import RankloopError
+from rankloop.errors import ConfigError, RankloopError
 from rankloop.methods import find_method
 
 
@@ -69,6 +69,35 @@ def parse(
         frozen=True,
     )
     return read(whole, description, default=whole(**values), args=args)
+
+
+def at_least(limit: int, **values: int) -> None:
+    """Refuse counts below a limit.
+
+    Raises:
+        ConfigError: names the option, its value and the limit.
+    """
+    for name, value in values.items():
+        if value < limit:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} {value} is below {limit}: give at least {limit}")
+
+
+def refuse_swept(config: BaseModel, varied: Mapping[str, Any]) -> None:
+    """Refuse options that a job varies itself, rather than ignore them.
+
+    Raises:
+        ConfigError: a field that the job varies was given a value other than its default.
+    """
+    smoke = find_method("ssranking").smoke
+    for name in varied:
+        default = type(config).model_fields[name].default
+        if getattr(config, name) not in (default, smoke.get(name)):
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(
+                f"{option} {getattr(config, name)} would be ignored, since this job varies it: "
+                "leave it out, or use jobs/train.py for one configuration"
+            )
 
 
 def method_name(args: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
@@ -228,6 +229,16 @@ class Tracking:
     def log_folder(self, run_id: str, folder: Path, artifact_path: str) -> None:
         """Log a local folder with all that is in it."""
         self._client.log_artifacts(run_id, str(folder), artifact_path)
+
+    @contextmanager
+    def ending(self, run_id: str) -> Iterator[None]:
+        """Close a run as finished after the block, or as failed if it raises."""
+        try:
+            yield
+        except BaseException:
+            self.finish(run_id, "FAILED")
+            raise
+        self.finish(run_id, "FINISHED")
 
     @property
     def store(self) -> str:

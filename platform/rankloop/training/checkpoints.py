@@ -136,6 +136,13 @@ def prune(parent: Folder, keep: int = KEEP) -> None:
         parent.remove(name)
 
 
+def discard_after(parent: Folder, step: int) -> None:
+    """Remove checkpoints later than a step: damaged ones that a run goes on without."""
+    for name in _steps(parent):
+        if name > step_name(step):
+            parent.remove(name)
+
+
 def _steps(parent: Folder) -> list[str]:
     return [name for name in parent.names() if name.startswith("step-")]
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from rankloop import errors
-from rankloop.errors import RankloopError, StorageError, TrainingError
+from rankloop.errors import RankloopError, TrainingError
 from rankloop.methods import find_method
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
@@ -81,7 +81,9 @@ def train_distributed(
     from ray.util.queue import Queue
 
     messages = Queue(actor_options={"num_cpus": 0})
-    cpus = max(0.5, ray.cluster_resources()["CPU"] / workers - max(1, data_workers))
+    # A worker must fit on one node, and leave room there for the tasks that make its rows.
+    nodes = [n["Resources"].get("CPU", 0.0) for n in ray.nodes() if n["Alive"]]
+    cpus = max(0.5, min(sum(nodes) / workers, max(nodes)) - max(1, data_workers))
     trainer = TorchTrainer(
         _work,
         train_loop_config={
@@ -146,9 +148,9 @@ def _work(arguments: dict[str, Any]) -> None:
         )
     except RankloopError as error:
         messages.put((type(error).__name__, str(error)))
-        # Trying again would end the same way. A full disk stops one worker alone, which must take
-        # the others with it, since they wait for it; anything else stops all of them alike.
-        if isinstance(error, StorageError) and context.get_world_size() > 1:
+        # Trying again would end the same way. A NaN stops all workers alike; anything else may
+        # stop one alone, which must take the others with it, since they wait for it.
+        if context.get_world_size() > 1 and not isinstance(error, TrainingError):
             raise
 
 

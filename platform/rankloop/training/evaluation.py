@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rankloop.datasets.dataset import Dataset, Split, pair_indices, split_indices
-from rankloop.errors import ImageError
+from rankloop.errors import ImageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.metrics import pair_accuracy, plcc, srocc
 
@@ -35,8 +35,18 @@ class Evaluation:
 def evaluate(
     method: Method, model: nn.Module, data: TrainingData, split: Split, device: torch.device
 ) -> Evaluation:
-    """Score a split's images one batch at a time and compare with what is known of them."""
+    """Score a split's images one batch at a time and compare with what is known of them.
+
+    Raises:
+        TrainingError: a score is NaN or infinite.
+    """
     rows, scores = predict_rows(method, model, data, split_indices(data.dataset, split), device)
+    bad = int(np.count_nonzero(~np.isfinite(scores)))
+    if bad:
+        raise TrainingError(
+            f"scores of {bad} of {len(scores)} {split} images are not finite: the model has "
+            "diverged, train it with a lower learning_rate"
+        )
     return Evaluation(rows, scores, _metrics(method, data.dataset, split, rows, scores))
 
 

@@ -3,10 +3,12 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from rankloop.datasets.dataset import SPLITS, Dataset
 from rankloop.datasets.loaders import array_loader, file_loader
 from rankloop.datasets.options import DataOptions, open_data
+from rankloop.errors import ConfigError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import counter
 from rankloop.storage import Folder, open_folder
@@ -64,11 +67,25 @@ def describe(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def result_folder(storage: str, job: str, method: str, identity: Mapping[str, Any]) -> Folder:
-    """Folder of a job: the same command gives the same folder, another command another."""
+def result_folder(
+    storage: str, job: str, method: str, dataset: Dataset, identity: Mapping[str, Any]
+) -> Folder:
+    """Folder of a job: the same command on the same data gives the same folder, any other another.
+
+    Data count by what was read (images, splits, labels), not by what they are called: a model
+    trained before photographs were added is never taken for one of the larger set.
+    """
+    if os.environ.get("RAY_ADDRESS") and "://" not in storage and not Path(storage).is_absolute():
+        raise ConfigError(
+            f"--storage {storage} is relative, and a submitted job runs in a temporary folder: "
+            "give a path or URI that all nodes reach, such as /shared/results"
+        )
     text = json.dumps(identity, sort_keys=True, default=repr)
-    digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-    return open_folder(storage) / job / f"{method}-{digest}"
+    digest = hashlib.blake2b(text.encode(), digest_size=5)
+    for table in (dataset.images.drop_columns(["uri"]), dataset.pairs):
+        for column in table.itercolumns():
+            digest.update(repr(column.to_pylist()).encode())
+    return open_folder(storage) / job / f"{method}-{digest.hexdigest()}"
 
 
 def write_result(
@@ -112,8 +129,9 @@ def write_result(
         "versions": versions(),
         **(more or {}),
     }
-    folder.write_json("result.json", json_safe(result))
-    return result
+    safe: dict[str, Any] = json_safe(result)
+    folder.write_json("result.json", safe)
+    return safe
 
 
 def versions() -> dict[str, str]:

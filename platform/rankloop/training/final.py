@@ -1,6 +1,7 @@
 """The last look at a trained model: validation and test, once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class FinalModel:
         return {split: dict(found.metrics) for split, found in self.evaluations.items()}
 
 
-def final_model(method: Method, config: object, run: Folder, data: TrainingData) -> FinalModel:
+def final_model(method: Method, config: Any, run: Folder, data: TrainingData) -> FinalModel:
     """Load a finished run's model and evaluate it on validation and test.
 
     Raises:
@@ -40,8 +41,16 @@ def final_model(method: Method, config: object, run: Folder, data: TrainingData)
     checkpoint = load_latest(run / "checkpoints")
     if checkpoint is None:
         raise CheckpointError(f"{run} has no checkpoint: run the same command again to train it")
+    if checkpoint.step != config.steps:
+        raise CheckpointError(
+            f"{run} was trained for {checkpoint.step} of {config.steps} steps: run the same "
+            "command again to finish it"
+        )
+    if checkpoint.config["config"] != config.model_dump(mode="json"):
+        raise CheckpointError(f"{run} holds a model of another configuration")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = method.build(config, 0)
+    # The checkpoint replaces initial weights: none need to be found or downloaded.
+    model = method.build(config.model_copy(update={"weights": "none"}), 0)
     model.load_state_dict(checkpoint.model)
     model.to(device)
     evaluations = {

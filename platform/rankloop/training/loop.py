@@ -16,6 +16,7 @@ from rankloop.randomness import derived_seed
 from rankloop.storage import Folder
 from rankloop.training.checkpoints import (
     Checkpoint,
+    discard_after,
     load_latest,
     prune,
     save_checkpoint,
@@ -52,9 +53,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Worker:
-    """This process among data-parallel workers."""
+    """This process among data-parallel workers; alone, on the GPU if it sees one, by default."""
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(
+        default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
     rank: int = 0
     workers: int = 1
 
@@ -93,7 +96,7 @@ def train(
         seed: the run's seed.
         schedule: when to evaluate and to save.
         open_streams: how batches are made, in this process or by Ray Data.
-        worker: device and rank; alone on the CPU by default.
+        worker: device and rank; alone by default.
         on_report: called on rank 0 after each evaluation; returning False ends the run early.
 
     Returns:
@@ -109,6 +112,8 @@ def train(
     optimizer = method.optimizer(model, config)
     identity = run_identity(method, config, seed)
     progress = _resume(folder, identity, model, optimizer)
+    if worker.rank == 0:
+        discard_after(folder / "checkpoints", progress.step)
     for index in range(len(progress.reports)):
         if worker.rank == 0 and not on_report(report_at(progress, index)):
             return model.eval()
@@ -127,7 +132,7 @@ def train(
         last = progress.step == config.steps
         go_on = True
         if worker.rank == 0 and (last or progress.step % schedule.evaluate_every == 0):
-            metrics = evaluate(method, model, data, "validation", worker.device).metrics
+            metrics = _validate(method, model, data, progress.step, worker.device)
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
             go_on = on_report(report_at(progress, len(progress.reports) - 1))
         if worker.rank == 0 and (
@@ -179,6 +184,16 @@ def _step(
     loss.backward()
     optimizer.step()
     return values
+
+
+def _validate(
+    method: Method, model: nn.Module, data: TrainingData, step: int, device: torch.device
+) -> Mapping[str, float]:
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise TrainingError(
+            f"weights are not finite after step {step}: lower the learning rate or the loss weights"
+        )
+    return evaluate(method, model, data, "validation", device).metrics
 
 
 def _mean_over_workers(terms: Mapping[str, torch.Tensor]) -> dict[str, float]:

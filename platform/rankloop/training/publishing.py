@@ -31,11 +31,9 @@ def publish(
     tracking: Tracking,
     run_id: str,
     figures: Mapping[str, Figure | None] | None = None,
+    registered: str | None = None,
 ) -> None:
     """Write ``checkpoint`` and ``plots`` of a result, and log both to its MLflow run.
-
-    The model becomes the newest version of the registered model ``rankloop-<method>``, with the
-    alias ``best``.
 
     Args:
         method: what was trained.
@@ -45,10 +43,11 @@ def publish(
         tracking: MLflow.
         run_id: the run to log to.
         figures: more figures, by file name.
+        registered: registered model whose newest version, with the alias ``best``, this becomes.
     """
     checkpoint = publish_checkpoint(final, folder)
     save_figures(folder, tracking, run_id, {**_figures(method, final, data), **(figures or {})})
-    _log_model(method, checkpoint, final, data, tracking, run_id)
+    _log_model(checkpoint, final, data, tracking, run_id, registered)
 
 
 def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str, Figure | None]:
@@ -80,12 +79,12 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
 
 
 def _log_model(
-    method: Method,
     checkpoint: Folder,
     final: FinalModel,
     data: TrainingData,
     tracking: Tracking,
     run_id: str,
+    registered: str | None,
 ) -> None:
     from rankloop.scoring.mlflow_model import log_scorer
 
@@ -100,7 +99,7 @@ def _log_model(
                 if checkpoint.is_local
                 else checkpoint.fetch(Path(scratch) / "checkpoint")
             )
-            log_scorer(tracking.store, run_id, local, example, registered=f"rankloop-{method.name}")
+            log_scorer(tracking.store, run_id, local, example, registered=registered)
     except Exception as error:
         # MLflow is a view: the checkpoint folder holds the model whatever happens to it.
         _log.warning("the model could not be logged to MLflow: %s", error)

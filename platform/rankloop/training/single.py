@@ -8,6 +8,7 @@ from rankloop.methods.method import Method
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
 from rankloop.tracking import Tracking, open_tracking
+from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
@@ -46,6 +47,8 @@ def run_training(
                 "data": prepared.data.dataset.name,
             },
         )
+        # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
+        load_latest(folder / "checkpoints")
         metric = selection_metric(prepared.data.dataset)
         try:
             train_distributed(

@@ -1,10 +1,11 @@
 """The rows of a paper's table, trained alike and compared."""
 
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from rankloop.cluster import connected, gpus_per_run
 from rankloop.errors import CheckpointError, SweepError
@@ -65,7 +66,9 @@ def run_comparison(
             base=base,
             data=share_images(prepared.data, prepared.array),
             folder=folder,
-            schedule=Schedule(evaluate_every=max(1, base.steps // 4), checkpoint_every=base.steps),
+            schedule=Schedule(
+                evaluate_every=max(1, base.steps // 4), checkpoint_every=max(1, base.steps // 4)
+            ),
             metric=selection_metric(prepared.data.dataset),
             gpus=gpus_per_run(),
         )
@@ -78,37 +81,43 @@ def run_comparison(
         )
         # Seed by seed, so that a comparison cut short has all rows of the first seeds.
         runs = [Run(_run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]
-        watcher = TrackingWatcher(tracking, context, parent, len(runs))
-        train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
-        metrics = {row.name: _row_metrics(context, prepared, row, seeds) for row in rows}
-        result = write_result(
-            folder,
-            find_method(method),
-            base,
-            prepared.data.dataset,
-            seeds=list(seeds),
-            metrics=metrics,
-            more={
-                "selection_metric": context.metric,
-                "rows": {row.name: dict(row.values) for row in rows},
-                "paper": {row.name: dict(row.paper) for row in rows},
-                "failures": watcher.failures,
-            },
-        )
-        figure = comparison_plot(
-            {name: found["test"].get(context.metric, []) for name, found in metrics.items()},
-            {row.name: dict(row.paper) for row in rows},
-            context.metric,
-        )
-        save_figures(folder, tracking, parent, {"comparison.png": figure})
-        tracking.log_json(parent, result, "result.json")
-        for name, found in metrics.items():
-            for split, values in found.items():
-                tracking.log_metrics(
-                    parent,
-                    {f"{name}/{split}/{k}": statistics.fmean(v) for k, v in values.items()},
-                )
-        tracking.finish(parent, "FINISHED")
+        with tracking.ending(parent):
+            watcher = TrackingWatcher(tracking, context, parent, len(runs))
+            train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
+            metrics = {row.name: _row_metrics(context, prepared, row, seeds) for row in rows}
+            result = write_result(
+                folder,
+                find_method(method),
+                base,
+                prepared.data.dataset,
+                seeds=list(seeds),
+                metrics=metrics,
+                more={
+                    "selection_metric": context.metric,
+                    "rows": {row.name: dict(row.values) for row in rows},
+                    "paper": {row.name: dict(row.paper) for row in rows},
+                    "failures": watcher.failures,
+                },
+            )
+            figure = comparison_plot(
+                {name: found["test"].get(context.metric, []) for name, found in metrics.items()},
+                {row.name: dict(row.paper) for row in rows},
+                context.metric,
+            )
+            save_figures(folder, tracking, parent, {"comparison.png": figure})
+            tracking.log_json(parent, result, "result.json")
+            for name, found in metrics.items():
+                for split, values in found.items():
+                    tracking.log_metrics(
+                        parent,
+                        {
+                            f"{name}/{split}/{k}": float(np.nanmean(v))
+                            for k, v in values.items()
+                            if v
+                        },
+                    )
+            page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
+            result["mlflow_comparison"] = page
         return result
 
 

@@ -1,7 +1,7 @@
 """What a sweep or a comparison found, as a few lines of text."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rankloop.storage import Folder
@@ -31,8 +31,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the report that ends a sweep."""
     metric, trials = result["selection_metric"], result["trials"]
+    shown = _test_metric(found["test"] for found in result["metrics"].values()) or metric
     rows = [
-        [_ROLES[role], *(_number(found[split].get(metric)) for split in ("validation", "test"))]
+        [
+            _ROLES[role],
+            _number(found["validation"].get(metric)),
+            _number(found["test"].get(shown)),
+        ]
         for role, found in result["metrics"].items()
     ]
     values = [
@@ -49,7 +54,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             f"{trials['failed']} failed, {trials['to_go_on_with']} to go on with "
             "(run the same command again)",
             "",
-            table([metric.upper().replace("_", " "), "validation", "test"], rows),
+            table(["", f"validation {_title(metric)}", f"test {_title(shown)}"], rows),
             "",
             table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
             "",
@@ -63,17 +68,18 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
 def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the table that ends a comparison."""
     metric = result["selection_metric"]
+    shown = _test_metric(found["test"] for found in result["metrics"].values()) or metric
     columns = list(next(iter(result["paper"].values())))
     rows = [
         [
             name,
             spread(found["validation"].get(metric, [])),
-            spread(found["test"].get(metric, [])),
+            spread(found["test"].get(shown, [])),
             *(f"{result['paper'][name][column]:.4f}" for column in columns),
         ]
         for name, found in result["metrics"].items()
     ]
-    header = [metric.upper().replace("_", " "), "validation", "test"]
+    header = ["", f"validation {_title(metric)}", f"test {_title(shown)}"]
     return "\n".join(
         [
             "",
@@ -106,7 +112,20 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
             "score photos with it: "
             f"python jobs/score.py {folder}/checkpoint PHOTOS --output scores.csv",
         ]
-    return [*lines, f"compare the runs in MLflow: {ui_command(storage)}"]
+    return [
+        *lines,
+        f"compare the runs in MLflow: {ui_command(storage)}",
+        f"and open {result['mlflow_comparison']}",
+    ]
+
+
+def _test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
+    # Test rankings give SROCC even where validation has labelled pairs only.
+    return "srocc" if any("srocc" in found for found in tests) else None
+
+
+def _title(metric: str) -> str:
+    return metric.upper() if metric == "srocc" else metric.replace("_", " ")
 
 
 def _number(value: float | None) -> str:

@@ -90,6 +90,8 @@ def train_runs(
     """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    # Else Tune takes Ctrl-C for the end of the sweep, and its winner would be published.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     tally = _Tally(watcher)
     with tempfile.TemporaryDirectory(prefix="rankloop-tune-") as scratch:
         tuner = tune.Tuner(

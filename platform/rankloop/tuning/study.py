@@ -61,6 +61,7 @@ def open_study(folder: Folder, first: dict[str, Any]) -> optuna.Study:
         Path(folder.path).mkdir(parents=True, exist_ok=True)
         # A killed driver leaves Optuna's own lock behind; by rankloop.locking we are alone here.
         folder.remove("journal.log.lock")
+        _mend(Path(folder.path) / "journal.log")
         backend = JournalFileBackend(f"{folder.path}/journal.log")
     else:
         backend = FolderJournal(folder / "journal")
@@ -73,6 +74,16 @@ def open_study(folder: Folder, first: dict[str, Any]) -> optuna.Study:
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(first)
     return study
+
+
+def _mend(journal: Path) -> None:
+    # A power cut or a full disk can leave half a last line, with which nothing could be read.
+    if journal.exists():
+        content = journal.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with journal.open("rb+") as file:
+                file.truncate(whole)
 
 
 def ask(study: optuna.Study, space: Space, seed: int) -> tuple[int, dict[str, Any]]:

@@ -28,7 +28,6 @@ from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns
 from rankloop.tuning.watcher import TrackingWatcher
 
 PAPER_SUPERVISED = "paper-supervised"
-BEST_SUPERVISED = "best-supervised"
 
 
 @dataclass(frozen=True)
@@ -84,34 +83,36 @@ def run_sweep(
             params={"trials": plan.trials, "seed": plan.seed, "data": prepared.data.dataset.name},
             tags={"annotator": prepared.data.dataset.annotator},
         )
-        watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
-        train_runs(
-            context,
-            StudyRuns(
-                study,
-                plan.space,
-                trials=plan.trials,
-                steps=base.steps,
-                seed=plan.seed,
-                beside=[Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)],
-            ),
-            at_once=plan.at_once,
-            watcher=watcher,
-            scheduler=DurableSuccessiveHalving(study, first_rung=every, steps=base.steps),
-        )
-        best = best_trial(study)
-        if best is None:
-            raise SweepError(
-                f"none of the {plan.trials} trials finished: see the errors above, then run the "
-                "same command again to go on"
+        with tracking.ending(parent):
+            watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
+            train_runs(
+                context,
+                StudyRuns(
+                    study,
+                    plan.space,
+                    trials=plan.trials,
+                    steps=base.steps,
+                    seed=plan.seed,
+                    beside=[Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)],
+                ),
+                at_once=plan.at_once,
+                watcher=watcher,
+                scheduler=DurableSuccessiveHalving(study, first_rung=every, steps=base.steps),
             )
-        ours = Run(BEST_SUPERVISED, {**best.params, **plan.supervised}, plan.seed)
-        # If it fails, the result's list of failures says so; the sweep still has its winner.
-        with suppress(SweepError):
-            train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
-        result = _conclude(context, prepared, plan, study, best, watcher)
-        _track(tracking, parent, context, prepared, study, result)
-        tracking.finish(parent, "FINISHED")
+            best = best_trial(study)
+            if best is None:
+                first = next(
+                    iter(watcher.failures), {"traceback": "see result folders of its runs"}
+                )
+                raise SweepError(f"none of {plan.trials} trials finished; {first['traceback']}")
+            ours = Run(_supervised_name(best), {**best.params, **plan.supervised}, plan.seed)
+            # If it fails, the result's list of failures says so; the sweep still has its winner.
+            with suppress(SweepError):
+                train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
+            result = _conclude(context, prepared, plan, study, best, watcher)
+            _track(tracking, parent, context, prepared, study, result)
+            page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
+            result["mlflow_comparison"] = page
         return result
 
 
@@ -127,7 +128,7 @@ def _conclude(
     winner = _final(context, prepared, run_name(best.number), dict(best.params))
     metrics = {"best": winner.metrics}
     for role, name, values in (
-        ("best_supervised", BEST_SUPERVISED, {**best.params, **plan.supervised}),
+        ("best_supervised", _supervised_name(best), {**best.params, **plan.supervised}),
         ("paper", run_name(0), plan.paper),
         ("paper_supervised", PAPER_SUPERVISED, {**plan.paper, **plan.supervised}),
     ):
@@ -152,6 +153,10 @@ def _conclude(
             "failures": watcher.failures,
         },
     )
+
+
+def _supervised_name(best: FrozenTrial) -> str:
+    return f"{run_name(best.number)}-supervised"
 
 
 def run_name(number: int) -> str:
@@ -184,7 +189,8 @@ def _track(
         "parameter_importance.png": parameter_importance(study),
     }
     method = find_method(context.method)
-    publish(method, winner, prepared.data, context.folder, tracking, parent, figures)
+    registered = f"rankloop-{method.name}"
+    publish(method, winner, prepared.data, context.folder, tracking, parent, figures, registered)
     tracking.log_json(parent, result, "result.json")
     for role, splits in result["metrics"].items():
         tracking.log_metrics(

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from rankloop.tracking import Tracking
+from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.tuning.runs import RunContext, RunWatcher
 from rankloop.tuning.successive_halving import STEP, VALUE
@@ -31,6 +32,8 @@ class TrackingWatcher(RunWatcher):
     def started(self, run: dict[str, Any]) -> None:
         """Open the MLflow run, or go on in the one opened before a restart."""
         config = self._context.run_config(run["values"])
+        # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
+        load_latest(self._context.run_folder(run["name"]) / "checkpoints")
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
@@ -68,7 +71,9 @@ class TrackingWatcher(RunWatcher):
         run_id = self.run_ids[run["name"]]
         if result.get("error"):
             last_line = result["error"].strip().splitlines()[-1]
-            self.failures.append({"run": run["name"], "error": last_line})
+            self.failures.append(
+                {"run": run["name"], "error": last_line, "traceback": result["error"]}
+            )
             self._tracking.finish(run_id, "FAILED")
             self._say(run["name"], f"failed: {last_line}")
             return
