@@ -45,7 +45,7 @@ def test_worker_items_deal_out_every_row_once(workers):
 
 
 def test_rows_that_cannot_be_dealt_out_are_refused():
-    with pytest.raises(ConfigError, match="6 rows per step .* 4 workers"):
+    with pytest.raises(ConfigError, match=r"6 rows per step .* 4 workers"):
         worker_items(ExampleStream(6, partial(number_row, "a")), 0, 4)
     with pytest.raises(ConfigError, match="2 rows per step"):
         next(plain_batches(STREAMS, 0, 1, 0, 4))

@@ -1,0 +1,130 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import rankloop.training.evaluation as module
+from rankloop.errors import ImageError, TrainingError
+from rankloop.methods.ssranking import SSRANKING
+from rankloop.training.evaluation import evaluate, predict_rows, selection_metric
+
+CPU = torch.device("cpu")
+
+
+def brightness(model, images):
+    """A scorer that needs no training."""
+    return images.float().mean(dim=(1, 2, 3))
+
+
+BRIGHT = replace(SSRANKING, predict=brightness)
+
+
+@pytest.fixture
+def graded(data):
+    """Image i has brightness 10 * (i + 1); validation images 12 to 17 have scores 0 to 5."""
+
+    def load(row):
+        return np.full((8, 8, 3), 10 * (row + 1), np.uint8)
+
+    return replace(data, load=load)
+
+
+def directed(data, higher_is_better):
+    return replace(data, dataset=replace(data.dataset, higher_is_better=higher_is_better))
+
+
+def test_images_and_scores_are_those_of_the_split(graded):
+    found = evaluate(BRIGHT, torch.nn.Identity(), graded, "validation", CPU)
+    assert found.images.tolist() == list(range(12, 18))
+    assert found.scores.tolist() == [130, 140, 150, 160, 170, 180]
+    assert found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("method_higher", [True, False])
+@pytest.mark.parametrize("labels_higher", [True, False])
+def test_full_agreement_is_one_whatever_the_directions(graded, method_higher, labels_higher):
+    """Scores rise with the labels, so they agree where both have one direction."""
+    method = replace(BRIGHT, higher_is_better=method_higher)
+    data = directed(graded, labels_higher)
+    metrics = evaluate(method, torch.nn.Identity(), data, "validation", CPU).metrics
+    sign = 1.0 if method_higher == labels_higher else -1.0
+    assert metrics["srocc"] == pytest.approx(sign)
+    assert metrics["plcc"] == pytest.approx(sign)
+    # In every pair the better image is the darker one.
+    assert metrics["pair_accuracy"] == (0.0 if method_higher else 1.0)
+
+
+def test_what_is_not_known_is_not_measured(graded):
+    none = directed(graded, None)
+    assert evaluate(BRIGHT, torch.nn.Identity(), none, "validation", CPU).metrics.keys() == {
+        "pair_accuracy"
+    }
+    no_pairs = replace(graded, dataset=replace(graded.dataset, pairs=graded.dataset.pairs[:0]))
+    assert evaluate(BRIGHT, torch.nn.Identity(), no_pairs, "validation", CPU).metrics.keys() == {
+        "srocc",
+        "plcc",
+    }
+    empty = evaluate(BRIGHT, torch.nn.Identity(), graded, "test", CPU)
+    assert len(empty.images) == len(empty.scores) == len(empty.metrics) == 0
+
+
+def test_the_selection_metric_is_what_validation_has(graded):
+    assert selection_metric(graded.dataset) == "srocc"
+    images = graded.dataset.images
+    place = images.schema.get_field_index("score")
+    # One validation image alone has a score.
+    scores = [float(i) if i < 13 else None for i in range(18)]
+    few = images.set_column(place, images.schema.field(place), [scores])
+    assert selection_metric(replace(graded.dataset, images=few)) == "pair_accuracy"
+
+
+def test_images_that_vanish_are_left_out(graded, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+
+    def load(row):
+        if row in (13, 14, 15):
+            raise ImageError(f"image {row} vanished")
+        return graded.load(row)
+
+    found = evaluate(BRIGHT, torch.nn.Identity(), replace(graded, load=load), "validation", CPU)
+    assert found.images.tolist() == [12, 16, 17]
+    assert found.scores.tolist() == [130, 170, 180]
+    assert found.metrics["srocc"] == pytest.approx(-1.0)
+    # Pairs with a vanished image are left out too.
+    assert found.metrics["pair_accuracy"] == 0.0
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_scores_do_not_depend_on_the_batch(data, tiny_config, monkeypatch, batch):
+    model = SSRANKING.build(tiny_config(), 0)
+    rows = np.arange(18)
+    _, whole = predict_rows(SSRANKING, model, data, rows, CPU)
+    assert len(set(whole.tolist())) == 18
+    monkeypatch.setattr(module, "BATCH", batch)
+    _, parts = predict_rows(SSRANKING, model, data, rows, CPU)
+    np.testing.assert_allclose(parts, whole, atol=1e-5, rtol=0)
+    _, backwards = predict_rows(SSRANKING, model, data, rows[::-1], CPU)
+    np.testing.assert_allclose(backwards[::-1], whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_in_evaluation_mode_for_as_long_as_it_takes(graded, training):
+    model = torch.nn.Dropout().train(training)
+    seen = []
+
+    def predict(model, images):
+        seen.append(model.training)
+        return brightness(model, images)
+
+    evaluate(replace(BRIGHT, predict=predict), model, graded, "validation", CPU)
+    assert seen == [False]
+    assert model.training == training
+
+
+def test_scores_that_are_not_finite_are_an_error(graded):
+    def predict(model, images):
+        return torch.where(torch.arange(len(images)) < 2, torch.nan, 1.0)
+
+    with pytest.raises(TrainingError, match="scores of 2 of 6 validation images are not finite"):
+        evaluate(replace(BRIGHT, predict=predict), torch.nn.Identity(), graded, "validation", CPU)
