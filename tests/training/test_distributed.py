@@ -1,0 +1,116 @@
+"""Several workers train as one would, also when one of them is killed."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import ray
+
+from rankloop.errors import ConfigError
+from rankloop.methods.ssranking import SSRANKING
+from rankloop.storage import open_folder
+from rankloop.training.checkpoints import load_latest
+from rankloop.training.distributed import SCRATCH, train_distributed
+from rankloop.training.loop import Schedule
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
+
+# Workers cannot import a test file.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+STEPS = 12
+
+
+@dataclass
+class KillingLoader:
+    """Serves images, and kills its process, as kill -9 does, the first time some worker is far."""
+
+    pixels: np.ndarray
+    killed: str
+    after: int
+    served: int = 0
+
+    def __call__(self, row):
+        self.served += 1
+        if self.served == self.after:
+            try:
+                # Only one worker ever is the first.
+                os.close(os.open(self.killed, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return self.pixels[row]
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.pixels[row]
+
+
+@pytest.fixture
+def run(data, tiny_config):
+    def run(path, workers, data=data, **values):
+        reports = []
+        folder = open_folder(str(path))
+        train_distributed(
+            SSRANKING,
+            tiny_config(steps=STEPS, **values),
+            data,
+            folder,
+            seed=1,
+            schedule=Schedule(evaluate_every=3, checkpoint_every=2),
+            workers=workers,
+            data_workers=0,
+            use_gpu=False,
+            on_report=reports.append,
+        )
+        return reports, load_latest(folder / "checkpoints")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Two workers' uninterrupted run, made by the first test that needs it."""
+    return {}
+
+
+@pytest.fixture
+def two_workers(run, results, tmp_path):
+    if not results:
+        results["two"] = run(tmp_path / "two", 2)
+    return results["two"]
+
+
+def losses(reports):
+    terms = {step: term for report in reports for step, term in report.losses.items()}
+    assert sorted(terms) == list(range(STEPS))
+    return np.array([[terms[step][name] for name in ("ranking", "qrc")] for step in sorted(terms)])
+
+
+def test_two_workers_train_as_this_process_alone_does(run, two_workers, tmp_path):
+    alone, last_alone = run(tmp_path / "alone", 0)
+    reports, last = two_workers
+    assert [report.step for report in reports] == [3, 6, 9, 12]
+    np.testing.assert_allclose(losses(reports), losses(alone), atol=1e-5, rtol=0)
+    assert last.step == STEPS
+    for name, tensor in last_alone.model.items():
+        np.testing.assert_allclose(last.model[name], tensor, atol=1e-4, rtol=0)
+    assert last.config == last_alone.config
+
+
+def test_a_killed_worker_is_replaced_and_nothing_changes(run, two_workers, data, pixels, tmp_path):
+    # A worker serves 2 x 2 + 1 x 2 images a step: one is killed while it prepares step 7 or so.
+    loader = KillingLoader(pixels, str(tmp_path / "killed"), after=44)
+    reports, last = run(tmp_path / "run", 2, replace(data, load=loader))
+    assert (tmp_path / "killed").exists()
+    whole, last_whole = two_workers
+    # Reports made before are made again after the restart.
+    assert len(reports) > len(whole)
+    assert reports[-len(whole) :] == whole
+    assert last.step == STEPS
+    assert all(np.array_equal(last.model[name], last_whole.model[name]) for name in last.model)
+    # Ray's own files are gone.
+    assert SCRATCH not in open_folder(str(tmp_path / "run")).names()
+
+
+def test_rows_that_cannot_be_dealt_out_are_a_configuration_error(run, tmp_path):
+    with pytest.raises(ConfigError, match="5 rows per step cannot be divided among 2 workers"):
+        run(tmp_path, 2, labelled_pairs=5)
