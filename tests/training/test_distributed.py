@@ -3,13 +3,15 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
 
-from rankloop.errors import ConfigError
+from rankloop.errors import ConfigError, StorageError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.checkpoints import load_latest
@@ -23,12 +25,21 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 STEPS = 12
 
 
+def kill_this_process():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lose_the_storage():
+    raise StorageError("the storage is away")
+
+
 @dataclass
-class KillingLoader:
-    """Serves images, and kills its process, as kill -9 does, the first time some worker is far."""
+class FailingLoader:
+    """Serves images, and fails once: when the first worker has been served so many."""
 
     pixels: np.ndarray
-    killed: str
+    failed: Path
+    fail: Callable[[], None]
     after: int
     served: int = 0
 
@@ -37,10 +48,10 @@ class KillingLoader:
         if self.served == self.after:
             try:
                 # Only one worker ever is the first.
-                os.close(os.open(self.killed, os.O_CREAT | os.O_EXCL))
+                self.failed.touch(exist_ok=False)
             except FileExistsError:
                 return self.pixels[row]
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.fail()
         return self.pixels[row]
 
 
@@ -96,11 +107,17 @@ def test_two_workers_train_as_this_process_alone_does(run, two_workers, tmp_path
     assert last.config == last_alone.config
 
 
-def test_a_killed_worker_is_replaced_and_nothing_changes(run, two_workers, data, pixels, tmp_path):
-    # A worker serves 2 x 2 + 1 x 2 images a step: one is killed while it prepares step 7 or so.
-    loader = KillingLoader(pixels, str(tmp_path / "killed"), after=44)
+@pytest.mark.parametrize(
+    "fail", [kill_this_process, pytest.param(lose_the_storage, marks=pytest.mark.slow)]
+)
+def test_a_failed_worker_is_replaced_and_nothing_changes(
+    run, two_workers, data, pixels, tmp_path, fail
+):
+    """Killed, or left without its storage for a moment."""
+    # A worker serves 2 x 2 + 1 x 2 images a step: one fails while it prepares step 7 or so.
+    loader = FailingLoader(pixels, tmp_path / "failed", fail, after=44)
     reports, last = run(tmp_path / "run", 2, replace(data, load=loader))
-    assert (tmp_path / "killed").exists()
+    assert loader.failed.exists()
     whole, last_whole = two_workers
     # Reports made before are made again after the restart.
     assert len(reports) > len(whole)

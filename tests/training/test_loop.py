@@ -13,6 +13,7 @@ from rankloop.errors import CheckpointError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
+from rankloop.training import loop
 from rankloop.training.checkpoints import load_latest, step_name
 from rankloop.training.loop import Schedule, train
 
@@ -187,6 +188,25 @@ def test_a_learning_rate_that_diverges_is_an_error(run, tmp_path, every):
             steps=200,
         )
     assert load_latest(open_folder(str(tmp_path)) / "checkpoints") is None
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_when_rank_0_alone_sees_the_divergence_all_workers_stop(
+    data, tiny_config, monkeypatch, rank
+):
+    """Whoever raised without telling would leave the others waiting in their next step."""
+    told = []
+
+    def exchange(values):
+        told.append(values["diverged"].item())
+        return {"diverged": 0.5}
+
+    monkeypatch.setattr(loop, "_mean_over_workers", exchange)
+    method = replace(SSRANKING, predict=lambda model, images: torch.full((len(images),), math.nan))
+    model = SSRANKING.build(tiny_config(), 0)
+    with pytest.raises(TrainingError, match="not finite after step 5"):
+        loop._validate(method, model, data, 5, loop.Worker(torch.device("cpu"), rank, 2))
+    assert told == [1.0 - rank]
 
 
 @pytest.mark.parametrize("other", [{"epsilon_qrc": 0.06}, {"steps": 11}, {"seed": 2}])

@@ -107,11 +107,13 @@ def train_distributed(
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    failures: list[RankloopError] = []
+    failures: list[tuple[RankloopError, bool]] = []
+    survived = False
     listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
     listener.start()
     try:
         trainer.fit()
+        survived = True
     except Exception as error:
         if not failures:
             raise TrainingError(f"training failed on its workers: {error}") from error
@@ -120,8 +122,10 @@ def train_distributed(
         listener.join()
         messages.shutdown()
         folder.remove(SCRATCH)
-    if failures:
-        raise failures[0]
+    for failure, tried_again in failures:
+        # A storage that was away for a moment, say, is no failure once the run has ended well.
+        if not (survived and tried_again):
+            raise failure
 
 
 def _work(arguments: dict[str, Any]) -> None:
@@ -147,10 +151,11 @@ def _work(arguments: dict[str, Any]) -> None:
             on_report=lambda report: messages.put(report) is None,
         )
     except RankloopError as error:
-        messages.put((type(error).__name__, str(error)))
         # Trying again would end the same way. A NaN stops all workers alike; anything else may
         # stop one alone, which must take the others with it, since they wait for it.
-        if context.get_world_size() > 1 and not isinstance(error, TrainingError):
+        try_again = context.get_world_size() > 1 and not isinstance(error, TrainingError)
+        messages.put((type(error).__name__, str(error), try_again))
+        if try_again:
             raise
 
 
@@ -159,5 +164,5 @@ def _listen(messages: Any, on_report: Callable[[Report], Any], failures: list[An
         if isinstance(message, Report):
             on_report(message)
         else:
-            name, text = message
-            failures.append(getattr(errors, name)(text))
+            name, text, try_again = message
+            failures.append((getattr(errors, name)(text), try_again))

@@ -103,7 +103,7 @@ def train(
         The model, in evaluation mode.
 
     Raises:
-        TrainingError: the loss is NaN or infinite.
+        TrainingError: the loss, the weights or the scores are NaN or infinite.
         CheckpointError: the folder holds checkpoints of another configuration.
         StorageError: a checkpoint cannot be written; those before are intact.
     """
@@ -131,10 +131,11 @@ def train(
             progress.losses.setdefault(name, []).append(value)
         last = progress.step == config.steps
         go_on = True
-        if worker.rank == 0 and (last or progress.step % schedule.evaluate_every == 0):
-            metrics = _validate(method, model, data, progress.step, worker.device)
+        if last or progress.step % schedule.evaluate_every == 0:
+            metrics = _validate(method, model, data, progress.step, worker)
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
-            go_on = on_report(report_at(progress, len(progress.reports) - 1))
+            if worker.rank == 0:
+                go_on = on_report(report_at(progress, len(progress.reports) - 1))
         if worker.rank == 0 and (
             last or not go_on or progress.step % schedule.checkpoint_every == 0
         ):
@@ -187,13 +188,23 @@ def _step(
 
 
 def _validate(
-    method: Method, model: nn.Module, data: TrainingData, step: int, device: torch.device
+    method: Method, model: nn.Module, data: TrainingData, step: int, worker: Worker
 ) -> Mapping[str, float]:
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
+    metrics: Mapping[str, float] = {}
+    diverged = not all(torch.isfinite(p).all() for p in model.parameters())
+    if worker.rank == 0 and not diverged:
+        try:
+            metrics = evaluate(method, model, data, "validation", worker.device).metrics
+        except TrainingError:
+            diverged = True
+    # Only rank 0 looks, but all must stop: one that went on would wait for the others for ever.
+    flag = torch.tensor(float(diverged), device=worker.device)
+    if _mean_over_workers({"diverged": flag})["diverged"]:
         raise TrainingError(
-            f"weights are not finite after step {step}: lower the learning rate or the loss weights"
+            f"weights or validation scores are not finite after step {step}: lower the learning "
+            "rate or the loss weights"
         )
-    return evaluate(method, model, data, "validation", device).metrics
+    return metrics
 
 
 def _mean_over_workers(terms: Mapping[str, torch.Tensor]) -> dict[str, float]:
