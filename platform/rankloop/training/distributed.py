@@ -1,9 +1,10 @@
 """The plain training loop on several workers: Ray Train around it."""
 
+import math
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,8 @@ def train_distributed(
 
     Raises:
         TrainingError: the loss is NaN, or workers were lost too often.
-        StorageError: a checkpoint could not be written.
+        StorageError: a checkpoint could not be written, or the nodes do not share ``folder``.
+        DataError: a row could not be made.
         ConfigError: the rows of a step cannot be dealt out evenly.
     """
     if workers == 0:
@@ -81,9 +83,8 @@ def train_distributed(
     from ray.util.queue import Queue
 
     messages = Queue(actor_options={"num_cpus": 0})
-    # A worker must fit on one node, and leave room there for the tasks that make its rows.
-    nodes = [n["Resources"].get("CPU", 0.0) for n in ray.nodes() if n["Alive"]]
-    cpus = max(0.5, min(sum(nodes) / workers, max(nodes)) - max(1, data_workers))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = cpus_per_worker(nodes, workers, data_workers, use_gpu)
     trainer = TorchTrainer(
         _work,
         train_loop_config={
@@ -107,7 +108,7 @@ def train_distributed(
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    failures: list[tuple[RankloopError, bool]] = []
+    failures: list[tuple[Exception, bool]] = []
     survived = False
     listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
     listener.start()
@@ -126,6 +127,34 @@ def train_distributed(
         # A storage that was away for a moment, say, is no failure once the run has ended well.
         if not (survived and tried_again):
             raise failure
+
+
+def cpus_per_worker(
+    nodes: Sequence[Mapping[str, float]], workers: int, data_workers: int, use_gpu: bool
+) -> float:
+    """Return the CPUs to ask for each worker, such that all find room and data tasks do too.
+
+    Workers that held every CPU would wait for their data for ever.
+
+    Args:
+        nodes: Ray's resources (``CPU``, ``GPU``) of each node.
+        workers: number of workers.
+        data_workers: Ray Data tasks per stream and worker.
+        use_gpu: whether each worker needs a GPU on its node.
+    """
+    sizes = [
+        (node["CPU"], int(node.get("GPU", 0)) if use_gpu else workers)
+        for node in nodes
+        if node.get("CPU")
+    ]
+
+    def places(share: float) -> int:
+        return sum(min(math.floor(cpus / share + 1e-9), most) for cpus, most in sizes)
+
+    shares = {cpus / k for cpus, _ in sizes for k in range(1, workers + 1)}
+    # Where nothing fits, a modest wish is what an autoscaling cluster can answer.
+    share = max((share for share in shares if places(share) >= workers), default=2.0)
+    return max(share - max(1, data_workers), share / 2)
 
 
 def _work(arguments: dict[str, Any]) -> None:
@@ -162,7 +191,11 @@ def _work(arguments: dict[str, Any]) -> None:
 def _listen(messages: Any, on_report: Callable[[Report], Any], failures: list[Any]) -> None:
     while (message := messages.get()) is not None:
         if isinstance(message, Report):
-            on_report(message)
+            try:
+                on_report(message)
+            except Exception as error:
+                # The workers go on; what was wrong here is raised when they have ended.
+                failures.append((error, False))
         else:
             name, text, try_again = message
             failures.append((getattr(errors, name)(text), try_again))

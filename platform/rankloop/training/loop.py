@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rankloop.errors import CheckpointError, TrainingError
+from rankloop.errors import CheckpointError, StorageError, TrainingError
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.randomness import derived_seed
 from rankloop.storage import Folder
@@ -105,13 +105,15 @@ def train(
     Raises:
         TrainingError: the loss, the weights or the scores are NaN or infinite.
         CheckpointError: the folder holds checkpoints of another configuration.
-        StorageError: a checkpoint cannot be written; those before are intact.
+        StorageError: a checkpoint cannot be written (those before are intact), or workers on
+            several machines do not share the folder.
     """
     worker = worker or Worker()
     model = method.build(config, seed).to(worker.device)
     optimizer = method.optimizer(model, config)
     identity = run_identity(method, config, seed)
     progress = _resume(folder, identity, model, optimizer)
+    _check_alike(folder, progress.step, worker)
     if worker.rank == 0:
         discard_after(folder / "checkpoints", progress.step)
     for index in range(len(progress.reports)):
@@ -270,6 +272,19 @@ def _resume(
     model.load_state_dict(checkpoint.model)
     restore_optimizer(optimizer, checkpoint.training, checkpoint.state["optimizer"])
     return progress_of(checkpoint)
+
+
+def _check_alike(folder: Folder, step: int, worker: Worker) -> None:
+    if worker.workers == 1:
+        return
+    extremes = torch.tensor([step, -step], device=worker.device)
+    torch.distributed.all_reduce(extremes, torch.distributed.ReduceOp.MAX)
+    last, first = int(extremes[0]), -int(extremes[1])
+    if first != last:
+        raise StorageError(
+            f"workers found different checkpoints in {folder}, of steps {first} and {last}: give "
+            "a --storage folder or URI that all nodes share"
+        )
 
 
 def progress_of(checkpoint: Checkpoint) -> Progress:

@@ -1,0 +1,82 @@
+"""Workers find room on any cluster, share one folder, and their watcher may fail."""
+
+import queue
+
+import pytest
+import torch
+
+from rankloop.errors import StorageError
+from rankloop.methods.ssranking import SSRANKING
+from rankloop.storage import open_folder
+from rankloop.streams.batches import plain_batches
+from rankloop.training import distributed
+from rankloop.training.loop import Report, Schedule, Worker, train
+
+
+def test_workers_that_do_not_share_the_folder_are_told_so(data, tiny_config, tmp_path, monkeypatch):
+    def reduce(extremes, operation):
+        # The other worker found a checkpoint of step 6.
+        assert operation == torch.distributed.ReduceOp.MAX
+        extremes.copy_(torch.maximum(extremes, torch.tensor([6, -6])))
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", reduce)
+    with pytest.raises(StorageError, match="of steps 0 and 6: give a --storage"):
+        train(
+            SSRANKING,
+            tiny_config(),
+            data,
+            open_folder(str(tmp_path)),
+            seed=1,
+            schedule=Schedule(5, 5),
+            open_streams=plain_batches,
+            worker=Worker(torch.device("cpu"), 0, 2),
+        )
+
+
+def test_an_error_of_the_watcher_is_kept_and_later_reports_still_come():
+    messages, seen, failures = queue.Queue(), [], []
+    reports = [Report(step, {}, {}) for step in (1, 2)]
+
+    def watch(report):
+        seen.append(report)
+        if len(seen) == 1:
+            raise BrokenPipeError("nobody reads our progress")
+
+    for message in (*reports, None):
+        messages.put(message)
+    distributed._listen(messages, watch, failures)
+    assert seen == reports
+    ((error, tried_again),) = failures
+    assert isinstance(error, BrokenPipeError)
+    assert not tried_again
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "data_workers", "expected"),
+    [
+        ([2], 1, 1, 1.0),
+        ([2], 2, 1, 0.5),
+        ([1], 2, 1, 0.25),
+        ([2], 8, 1, 0.125),
+        ([16], 2, 3, 5.0),
+        # One worker's share is never larger than a node.
+        ([2, 2, 2], 1, 1, 1.0),
+        # Four workers on three nodes: two of them share one.
+        ([8, 8, 8], 4, 1, 3.0),
+        ([8, 2], 2, 1, 3.0),
+    ],
+)
+def test_workers_fit_on_the_nodes_and_leave_room(nodes, workers, data_workers, expected):
+    resources = [{"CPU": float(cpus), "memory": 1e9} for cpus in nodes]
+    found = distributed.cpus_per_worker(resources, workers, data_workers, use_gpu=False)
+    assert found == expected
+    assert sum(cpus // found for cpus in nodes) >= workers
+    assert sum(nodes) - workers * found >= 0.25
+
+
+def test_workers_that_need_a_gpu_are_counted_on_nodes_that_have_one():
+    nodes = [{"CPU": 64.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 4.0}]
+    assert distributed.cpus_per_worker(nodes, 2, 1, use_gpu=True) == 7.0
+    assert distributed.cpus_per_worker(nodes, 5, 1, use_gpu=True) == 1.0
+    # No room yet: what an autoscaling cluster is asked for.
+    assert distributed.cpus_per_worker(nodes, 6, 1, use_gpu=True) == 1.0
