@@ -60,6 +60,8 @@ def cluster(tmp_path_factory):
         [
             *(RAY, "start", "--head", "--block", "--num-cpus", "2"),
             *("--port", str(free_port()), "--dashboard-port", str(dashboard)),
+            # Ray's own range for workers may hold the ports just found free.
+            *("--min-worker-port", "0", "--max-worker-port", "0"),
         ],
         env=starting,
         stdout=subprocess.DEVNULL,
