@@ -48,6 +48,7 @@ class CompareOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(CompareOptions, DESCRIPTION, smoke={"seeds": (0, 1)})
+    at_least(0, data_workers=options.data_workers or 0)
     at_least(1, workers=options.workers, seeds=len(set(options.seeds)))
     config = options.config
     refuse_swept(config, {"self_supervision": "qrc"})
@@ -72,6 +73,7 @@ def main() -> str:
         folder,
         storage,
         options.workers,
+        options.data_workers,
     )
     print(comparison_report(result, folder, storage))
     return str(folder)

@@ -35,8 +35,6 @@ class TrainOptions(JobOptions):
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "ssranking"
     """Method to train: ssranking."""
-    data_workers: int = 1
-    """Ray Data tasks that make training examples at once, for each worker."""
     checkpoint_every: int = 0
     """Steps between checkpoints; 0 means a tenth of --steps."""
     evaluate_every: int = 0
@@ -47,7 +45,7 @@ def main() -> str:
     """Run the job and return its result folder."""
     name = method_name(sys.argv[1:])
     options = parse(TrainOptions, DESCRIPTION, method=name)
-    at_least(0, workers=options.workers, data_workers=options.data_workers)
+    at_least(0, workers=options.workers, data_workers=options.data_workers or 0)
     method, config = find_method(options.method), options.config
     identity = {"config": config.model_dump(mode="json"), "data": options.data}
     prepared = prepare_data(options.data, config.image_size)

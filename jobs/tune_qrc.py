@@ -45,6 +45,7 @@ class TuneOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(TuneOptions, DESCRIPTION, smoke=SMOKE)
+    at_least(0, data_workers=options.data_workers or 0)
     at_least(1, workers=options.workers, trials=options.trials, evaluations=options.evaluations)
     config = options.config
     refuse_swept(config, qrc.PAPER)
@@ -79,6 +80,7 @@ def main() -> str:
             at_once=options.workers,
             seed=options.data.seed,
             evaluations=options.evaluations,
+            data_workers=options.data_workers,
         ),
     )
     print(sweep_report(result, folder, storage))

@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from rankloop import locking
 from rankloop.cluster import SOURCE_ROOT
-from rankloop.errors import LockedError
+from rankloop.errors import LockedError, StorageError
 from rankloop.locking import LOCK_NAME, STALE_SECONDS, locked
 from rankloop.storage import Folder, open_folder
 
@@ -93,7 +95,7 @@ def test_the_same_process_cannot_hold_it_twice(folder):
 
 def test_a_fresh_heartbeat_of_another_host_refuses(folder):
     lock_of(folder, host="elsewhere", heartbeat=time.time() - STALE_SECONDS / 2)
-    with pytest.raises(LockedError, match="on elsewhere"):
+    with pytest.raises(LockedError, match=r"on elsewhere.*ends by itself in 1[45]\d s"):
         takes(folder)
 
 
@@ -113,7 +115,7 @@ def test_the_lock_is_removed_at_the_end(folder):
     assert takes(folder)
     with pytest.raises(ZeroDivisionError), locked(folder):
         raise ZeroDivisionError
-    assert folder.names() == []
+    assert not folder.has(LOCK_NAME)
 
 
 def test_the_heartbeat_is_renewed(folder, monkeypatch):
@@ -127,11 +129,45 @@ def test_the_heartbeat_is_renewed(folder, monkeypatch):
         assert folder.read_json(LOCK_NAME).keys() == first.keys()
 
 
+def test_a_driver_whose_lock_was_taken_over_is_interrupted_and_leaves_it(folder, monkeypatch):
+    monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.02)
+
+    def work():
+        with locked(folder):
+            lock_of(folder, host="elsewhere")
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert folder.read_json(LOCK_NAME)["host"] == "elsewhere"
+
+
+@pytest.mark.parametrize("missing", ["flock", "link"])
+def test_filesystems_without_file_locks_or_links(folder, monkeypatch, missing):
+    def unsupported(*_):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(
+        *{"flock": (locking.fcntl, "flock"), "link": (os, "link")}[missing], unsupported
+    )
+    with locked(folder), pytest.raises(LockedError), locked(folder):
+        pass
+    assert takes(folder)
+
+
+def test_a_full_disk_is_named(folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        takes(folder)
+
+
 def test_a_missed_heartbeat_is_harmless(folder, monkeypatch):
     monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.02)
     with locked(folder):
-        Path(folder.path, LOCK_NAME).unlink()
-        Path(folder.path).rmdir()
+        shutil.rmtree(folder.path)
         Path(folder.path).write_text("in the way")
         time.sleep(0.1)
         Path(folder.path).unlink()
@@ -169,7 +205,7 @@ def test_only_one_of_several_takes_over(folder, monkeypatch):
 
 
 def test_in_a_bucket_too(folder):
-    bucket = Folder(folder.filesystem, folder.path, "s3")
+    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
     with locked(bucket):
         assert json.loads(bucket.read_bytes(LOCK_NAME))["pid"] == os.getpid()
         with pytest.raises(LockedError), locked(bucket):

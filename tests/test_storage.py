@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rankloop.errors import StorageError
-from rankloop.storage import Folder, open_folder
+from rankloop.storage import open_folder
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -131,4 +131,11 @@ def test_local_paths_become_absolute(tmp_path, monkeypatch):
     assert folder.path == f"{tmp_path}/results/a"
     assert folder.name == "a"
     assert folder.is_local
-    assert open_folder(f"file://{tmp_path}") == Folder(folder.filesystem, str(tmp_path))
+    assert open_folder(f"file://{tmp_path}") == open_folder(str(tmp_path))
+
+
+def test_a_uri_keeps_host_and_options_and_loses_its_password():
+    location = "s3://key:secret@bucket/results/?endpoint_override=127.0.0.1:9000&scheme=http"
+    run = open_folder(location) / "train" / "a"
+    assert str(run) == ("s3://bucket/results/train/a?endpoint_override=127.0.0.1:9000&scheme=http")
+    assert (run.path, run.name, run.is_local) == ("bucket/results/train/a", "a", False)

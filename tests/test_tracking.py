@@ -16,7 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.fs as pafs
 import pytest
-from matplotlib.figure import Figure
 
 from rankloop.errors import StorageError
 from rankloop.storage import Folder, open_folder
@@ -52,7 +51,7 @@ def test_local_storage_holds_its_own_database(tmp_path):
 
 def test_a_bucket_uses_the_home_folder_and_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    bucket = Folder(pafs.LocalFileSystem(), "bucket/results", "s3")
+    bucket = Folder(pafs.LocalFileSystem(), "bucket/results", "s3://bucket/results")
     location = locate(bucket)
     assert location.uri == f"sqlite:///{tmp_path}/rankloop/mlflow.db"
     assert "s3://bucket/results" in location.notes
@@ -124,9 +123,7 @@ def test_failures_after_opening_are_one_warning(tmp_path, caplog):
         assert tracking.start_run("e", "n", key="k", params={"a": 1}, tags={"b": "c"}) == ""
         tracking.log_points("some-run", [("loss", 1.0, 1)])
         tracking.log_metrics("some-run", {"a": 1.0})
-        tracking.log_json("some-run", {}, "x.json")
-        tracking.log_figure("some-run", Figure(), "x.png")
-        tracking.log_folder("some-run", tmp_path, "x")
+        tracking.log_files("some-run", open_folder(str(tmp_path)), ["x.json"])
         tracking.set_tags("some-run", {"a": "b"})
         tracking.finish("some-run", "FINISHED")
     (record,) = caplog.records
@@ -224,11 +221,11 @@ def test_a_run_holds_what_was_logged(storage, client, tmp_path):
     tracking.log_points(run_id, [("loss/ranking", 1.0 / (s + 1), s) for s in range(2300)])
     tracking.log_points(run_id, [("validation/srocc", float("nan"), 10)])
     tracking.log_metrics(run_id, {"+QRC/test": 0.5, "undefined": float("nan")})
-    tracking.log_json(run_id, {"a": float("nan"), "b": [1]}, "result.json")
-    tracking.log_figure(run_id, Figure(), "plots/empty.png")
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint" / "state.json").write_text("{}")
-    tracking.log_folder(run_id, tmp_path / "checkpoint", "checkpoint")
+    folder = open_folder(str(tmp_path / "result"))
+    folder.write_json("result.json", {"a": None, "b": [1]})
+    folder.write_json("left out", {})
+    (folder / "plots").write_bytes("empty.png", b"png")
+    tracking.log_files(run_id, folder, ["result.json", "plots/empty.png"])
     tracking.finish(run_id, "FINISHED")
 
     run = client.get_run(run_id)
@@ -245,8 +242,8 @@ def test_a_run_holds_what_was_logged(storage, client, tmp_path):
     assert math.isnan(run.data.metrics["undefined"])
     folder = Path(storage.path) / "mlartifacts" / run_id / "artifacts"
     assert (folder / "result.json").read_text() == '{\n  "a": null,\n  "b": [\n    1\n  ]\n}\n'
-    assert (folder / "plots" / "empty.png").read_bytes().startswith(b"\x89PNG")
-    assert (folder / "checkpoint" / "state.json").read_text() == "{}"
+    assert (folder / "plots" / "empty.png").read_bytes() == b"png"
+    assert not (folder / "left out").exists()
 
 
 @pytest.mark.integration
@@ -432,7 +429,8 @@ def test_a_real_server_is_used_and_resumed(monkeypatch, tmp_path, server, capfd)
             "ssranking", "trial", key="sweep/0", parent=parent, params={"lr": 0.1}
         )
         tracking.log_points(child, [("loss", float(s), s) for s in range(upto)])
-        tracking.log_json(child, {"a": 1}, "result.json")
+        storage.write_json("result.json", {"a": 1})
+        tracking.log_files(child, storage, ["result.json"])
         tracking.finish(child, "FINISHED")
     client = client_of(server)
     experiment = client.get_experiment_by_name("ssranking").experiment_id

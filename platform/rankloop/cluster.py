@@ -54,3 +54,16 @@ def gpus_per_run() -> float:
     import ray
 
     return 1.0 if ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+
+
+def data_workers_per_gpu() -> int:
+    """Half of the cores that the cluster has for each GPU, from 1 to 8; 0 without GPUs.
+
+    A training has two streams of examples as a rule, which share these cores.
+    """
+    import ray
+
+    resources = ray.cluster_resources()
+    if resources.get("GPU", 0) < 1:
+        return 0
+    return int(min(8, max(1, resources["CPU"] / resources["GPU"] / 2)))

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError, RankloopError
 from rankloop.methods import find_method
+from rankloop.storage import remedy
+from rankloop.tracking.runs import first_line
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class JobOptions:
     cluster can reach."""
     workers: int = 1
     """How much runs at once, see above."""
+    data_workers: int | None = None
+    """Ray Data tasks that make each stream of training examples, per training process; 0 makes
+    them in that process itself. By default as many as keep a GPU fed where there is one; else 1
+    for jobs/train.py, and 0 for the many trainings of a sweep or a comparison."""
     smoke: tyro.conf.FlagCreatePairsOff[bool] = False
     """Shrink everything to try the job out in under a minute on 2 cores; options given beside it
     still count."""
@@ -152,6 +158,9 @@ def run_job(job: Callable[[], str]) -> None:
         print("stopped: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if advice := remedy(error):
+            print(f"error: {first_line(error)}: {advice}", file=sys.stderr)
+            sys.exit(1)
         print(f"error (please report it): {type(error).__name__}: {error}", file=sys.stderr)
         traceback.print_exc()
         sys.exit(1)

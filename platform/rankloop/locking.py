@@ -1,7 +1,10 @@
 """One driver at a time in a result folder, on a local disk or in a bucket."""
 
+import _thread
+import errno
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -14,12 +17,15 @@ from typing import Any
 import psutil
 
 from rankloop.errors import LockedError, StorageError
-from rankloop.storage import Folder
+from rankloop.storage import Folder, explained
 
 LOCK_NAME = "lock.json"
 HEARTBEAT_SECONDS = 30.0
 # A driver on another host counts as dead once its heartbeat is older than this.
 STALE_SECONDS = 300.0
+# What filesystems answer that lack file locks or hard links (NFS without lockd, FUSE, SMB).
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+_log = logging.getLogger("rankloop")
 
 
 @contextmanager
@@ -27,7 +33,8 @@ def locked(folder: Folder) -> Iterator[None]:
     """Hold the folder for this process while the block runs.
 
     A lock left by a dead process (same host: the process is gone or the machine has booted since;
-    other host: no heartbeat for STALE_SECONDS) is taken over.
+    other host: no heartbeat for STALE_SECONDS) is taken over. A process that finds its own lock
+    taken over, because it could not write heartbeats for so long, is interrupted.
 
     Raises:
         LockedError: another live driver holds it.
@@ -43,7 +50,8 @@ def locked(folder: Folder) -> Iterator[None]:
     finally:
         stop.set()
         beat.join()
-        folder.remove(LOCK_NAME)
+        if _is_mine(folder, mine):
+            folder.remove(LOCK_NAME)
 
 
 def _identity() -> dict[str, Any]:
@@ -61,13 +69,24 @@ def _alone(folder: Folder) -> Iterator[None]:
     if not folder.is_local:
         yield
         return
-    Path(folder.path).mkdir(parents=True, exist_ok=True)
-    directory = os.open(folder.path, os.O_RDONLY)
+    with explained(f"lock {folder}"):
+        Path(folder.path).mkdir(parents=True, exist_ok=True)
+        # A file opened for writing, since NFS locks nothing else.
+        file = os.open(f"{folder.path}/.{LOCK_NAME}.guard", os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        with explained(f"lock {folder}"):
+            _flock(file)
         yield
     finally:
-        os.close(directory)
+        os.close(file)
+
+
+def _flock(file: int) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
@@ -83,7 +102,7 @@ def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
         if _alive(holder):
             raise LockedError(
                 f"another driver (process {holder['pid']} on {holder['host']}) is at work in "
-                f"{folder}: wait for it, stop it, or give another --storage"
+                f"{folder}: wait for it, stop it, or give another --storage{_until_stale(holder)}"
             )
         folder.remove(LOCK_NAME)
     raise LockedError(f"another driver took {folder} just now: wait for it or stop it")
@@ -92,22 +111,48 @@ def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
 def _create(folder: Folder, mine: dict[str, Any]) -> bool:
     data = json.dumps(mine).encode()
     if folder.is_local:
-        beside = Path(folder.path) / f".{LOCK_NAME}.{os.getpid()}.{threading.get_ident()}"
-        beside.write_bytes(data)
-        try:
-            # A link appears whole and only where there is none: no half-written lock, no race.
-            os.link(beside, Path(folder.path) / LOCK_NAME)
-        except FileExistsError:
-            return False
-        finally:
-            beside.unlink()
-        return True
+        with explained(f"lock {folder}"):
+            return _create_file(Path(folder.path), data)
     # Buckets have no exclusive create that every filesystem offers: write, then look who was last.
     if folder.has(LOCK_NAME):
         return False
     folder.write_bytes(LOCK_NAME, data)
     time.sleep(1.0)
     return bool(folder.read_json(LOCK_NAME) == mine)
+
+
+def _create_file(folder: Path, data: bytes) -> bool:
+    beside = folder / f".{LOCK_NAME}.{os.getpid()}.{threading.get_ident()}"
+    try:
+        beside.write_bytes(data)
+        # A link appears whole and only where there is none: no half-written lock, no race.
+        try:
+            os.link(beside, folder / LOCK_NAME)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            with open(folder / LOCK_NAME, "xb") as file:
+                file.write(data)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_mine(folder: Folder, mine: dict[str, Any]) -> bool:
+    try:
+        holder = folder.read_json(LOCK_NAME)
+    except StorageError:
+        return False
+    return all(holder[name] == mine[name] for name in ("host", "boot", "pid", "started"))
+
+
+def _until_stale(holder: dict[str, Any]) -> str:
+    if holder["host"] == socket.gethostname():
+        return ""
+    left = max(0.0, float(holder["heartbeat"]) + STALE_SECONDS - time.time())
+    return f" (if that host is gone, its lock ends by itself in {left:.0f} s)"
 
 
 def _alive(holder: dict[str, Any]) -> bool:
@@ -129,6 +174,10 @@ def _alive(holder: dict[str, Any]) -> bool:
 def _beat(folder: Folder, mine: dict[str, Any], stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
         try:
+            if folder.has(LOCK_NAME) and not _is_mine(folder, mine):
+                _log.error("another driver took over %s while this one was cut off from it", folder)
+                _thread.interrupt_main()
+                return
             folder.write_json(LOCK_NAME, {**mine, "heartbeat": time.time()})
         except StorageError:
             # A missed beat is harmless; the next one may find the storage again.

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ import pyarrow.fs as pafs
 
 from rankloop.errors import StorageError
 
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same command again",
+    errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
+    errno.EACCES: "no permission: give a --storage folder that you may write to",
+    errno.EROFS: "the disk is read-only: give another --storage folder",
+}
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -23,18 +31,20 @@ class Folder:
     Attributes:
         filesystem: where it is; any pyarrow filesystem (local, S3, GCS, HDFS, or fsspec's).
         path: its path within the filesystem, absolute on a local disk.
-        scheme: the URI's scheme, ``"file"`` for a local disk.
+        uri: what opens it again, without user and password; a local folder's path.
     """
 
     filesystem: pafs.FileSystem
     path: str
-    scheme: str = "file"
+    uri: str
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.filesystem, f"{self.path}/{name}", self.scheme)
+        start, mark, options = self.uri.partition("?")
+        uri = f"{start.rstrip('/')}/{name}{mark}{options}"
+        return Folder(self.filesystem, f"{self.path}/{name}", uri)
 
     def __str__(self) -> str:
-        return self.path if self.is_local else f"{self.scheme}://{self.path}"
+        return self.uri
 
     @property
     def name(self) -> str:
@@ -44,7 +54,7 @@ class Folder:
     @property
     def is_local(self) -> bool:
         """Whether ordinary file functions reach it on this machine."""
-        return self.scheme == "file"
+        return "://" not in self.uri
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file so that a reader sees all of it or none, also after a power cut.
@@ -52,7 +62,7 @@ class Folder:
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        with _explained(f"write {self}/{name}"):
+        with explained(f"write {self}/{name}"):
             self.filesystem.create_dir(self.path, recursive=True)
             if not self.is_local:
                 # Object stores show an object only once it is complete.
@@ -76,7 +86,7 @@ class Folder:
             StorageError: the file does not exist or cannot be read.
         """
         with (
-            _explained(f"read {self}/{name}"),
+            explained(f"read {self}/{name}"),
             self.filesystem.open_input_stream(f"{self.path}/{name}", compression=None) as stream,
         ):
             return bytes(stream.read())
@@ -98,25 +108,25 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Return whether a file of that name exists."""
-        with _explained(f"look for {self}/{name}"):
+        with explained(f"look for {self}/{name}"):
             info = self.filesystem.get_file_info(f"{self.path}/{name}")
         return bool(info.type == pafs.FileType.File)
 
     def exists(self) -> bool:
         """Return whether the folder exists (in a bucket: holds anything)."""
-        with _explained(f"look for {self}"):
+        with explained(f"look for {self}"):
             info = self.filesystem.get_file_info(self.path)
         return bool(info.type == pafs.FileType.Directory)
 
     def names(self) -> list[str]:
         """Return the names of all files and folders in it, sorted; empty when it does not exist."""
-        with _explained(f"list {self}"):
+        with explained(f"list {self}"):
             selector = pafs.FileSelector(self.path, allow_not_found=True)
             return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def remove(self, name: str) -> None:
         """Remove a file or folder in it, if it is there."""
-        with _explained(f"remove {self}/{name}"):
+        with explained(f"remove {self}/{name}"):
             path = f"{self.path}/{name}"
             kind = self.filesystem.get_file_info(path).type
             if kind == pafs.FileType.Directory:
@@ -126,7 +136,7 @@ class Folder:
 
     def fetch(self, destination: Path) -> Path:
         """Copy the folder with all that is in it to a new local folder, and return that."""
-        with _explained(f"copy {self}"):
+        with explained(f"copy {self}"):
             destination.mkdir(parents=True, exist_ok=True)
             pafs.copy_files(
                 self.path,
@@ -138,7 +148,7 @@ class Folder:
 
     def send(self, source: Path) -> None:
         """Copy a local folder with all that is in it into this one."""
-        with _explained(f"copy {source} to {self}"):
+        with explained(f"copy {source} to {self}"):
             if self.is_local:
                 shutil.copytree(source, self.path, dirs_exist_ok=True)
                 return
@@ -160,8 +170,8 @@ def open_folder(location: str) -> Folder:
         StorageError: nothing here can open that URI.
     """
     if "://" not in location:
-        return Folder(pafs.LocalFileSystem(), str(Path(location).expanduser().absolute()))
-    scheme = location.split("://", 1)[0]
+        path = str(Path(location).expanduser().absolute())
+        return Folder(pafs.LocalFileSystem(), path, path)
     try:
         filesystem, path = pafs.FileSystem.from_uri(location)
     except (ValueError, OSError):
@@ -175,18 +185,34 @@ def open_folder(location: str) -> Folder:
                 "s3://bucket/folder (other schemes need their fsspec package installed)"
             ) from error
         filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(handler))
-    return Folder(filesystem, path.rstrip("/"), scheme)
+    path = path.rstrip("/")
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return Folder(filesystem, path, path)
+    return Folder(filesystem, path, re.sub(r"//[^/@]*@", "//", location))
 
 
 @contextmanager
-def _explained(action: str) -> Iterator[None]:
+def explained(action: str) -> Iterator[None]:
+    """Turn operating system errors of the block into ours, with a remedy.
+
+    Args:
+        action: what the block does, as in "write results/a.json".
+
+    Raises:
+        StorageError: the block raised OSError.
+    """
     try:
         yield
     except OSError as error:
-        remedy = {
-            errno.ENOSPC: "the disk is full: free some space, then run the same command again",
-            errno.EDQUOT: "the disk quota is used up: free some space, then run the command again",
-            errno.EACCES: "no permission: give a --storage folder that you may write to",
-            errno.EROFS: "the disk is read-only: give another --storage folder",
-        }.get(error.errno or 0, str(error))
-        raise StorageError(f"cannot {action}: {remedy}") from error
+        raise StorageError(f"cannot {action}: {remedy(error) or error}") from error
+
+
+def remedy(error: BaseException) -> str | None:
+    """Say what to do about an error that comes from a full or closed disk; None for any other.
+
+    Args:
+        error: such an error, or one that was raised because of one.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    cause = error.__cause__ or error.__context__
+    return _REMEDIES.get(number or 0) or (remedy(cause) if cause else None)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,6 +45,8 @@ def cluster(tmp_path_factory):
     """A head started as the README says, on ports of its own; yields what submitting needs."""
     home = tmp_path_factory.mktemp("home")
     dashboard = free_port()
+    # Ray's sockets lie below it, and their paths must be short.
+    notes = tempfile.mkdtemp(prefix="rankloop-")
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")},
         "HOME": str(home),
@@ -62,6 +66,8 @@ def cluster(tmp_path_factory):
             *("--port", str(free_port()), "--dashboard-port", str(dashboard)),
             # Ray's own range for workers may hold the ports just found free.
             *("--min-worker-port", "0", "--max-worker-port", "0"),
+            # Ray notes there that it runs; a note left behind makes others wait for this head.
+            *("--temp-dir", notes),
         ],
         env=starting,
         stdout=subprocess.DEVNULL,
@@ -79,6 +85,7 @@ def cluster(tmp_path_factory):
         except psutil.NoSuchProcess:
             continue
     head.wait()
+    shutil.rmtree(notes, ignore_errors=True)
 
 
 def submit(environment, *command):

@@ -76,7 +76,7 @@ def test_files_are_safetensors_and_json_only(folder):
 
 
 def test_a_checkpoint_in_a_bucket_counts_from_its_last_object(folder, monkeypatch):
-    bucket = Folder(folder.filesystem, folder.path, "s3")
+    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
     written = []
     write = Folder.write_bytes
 

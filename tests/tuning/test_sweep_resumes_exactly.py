@@ -146,7 +146,7 @@ def test_another_seed_gives_other_suggestions(tmp_path, monkeypatch):
 
 def test_a_bucket_journal_reads_back_what_was_appended(tmp_path):
     folder = open_folder(str(tmp_path))
-    bucket = Folder(folder.filesystem, folder.path, "s3")
+    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
     study = drive(bucket)
     assert isinstance(study._storage._backend, FolderJournal)
     assert history(open_study(bucket, FIRST)) == history(study)

@@ -6,11 +6,12 @@ with ``MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`` and where rankloop is not ins
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType
 from mlflow.types.schema import AnyType, ColSpec, Schema
@@ -66,6 +67,8 @@ def log_scorer(
     for output in run.outputs.model_outputs if run.outputs else []:
         logged = client.get_logged_model(output.model_id)
         if logged.name == name and logged.tags.items() >= tags.items() and _whole(logged):
+            if registered is not None:
+                _point_to(client, registered, run_id, str(logged.model_uri))
             return str(logged.model_uri)
     # Model.log would create it in the process's current experiment, not in the run's.
     created = client.create_logged_model(
@@ -78,7 +81,6 @@ def log_scorer(
             model_id=created.model_id,
             flavor=mlflow.pyfunc,
             run_id=run_id,
-            registered_model_name=registered,
             python_model=str(Path(__file__).with_name("mlflow_model_code.py")),
             artifacts={"checkpoint": str(checkpoint)},
             code_paths=[str(Path(rankloop.__file__).parent)],
@@ -93,9 +95,21 @@ def log_scorer(
                 for package in ("mlflow", *REQUIREMENTS)
             ],
         )
-        if registered is not None:
-            client.set_registered_model_alias(registered, "best", info.registered_model_version)
+    if registered is not None:
+        _point_to(client, registered, run_id, str(info.model_uri))
     return str(info.model_uri)
+
+
+def _point_to(client: mlflow.MlflowClient, registered: str, run_id: str, uri: str) -> None:
+    # A driver killed between logging and registering has left the alias where it was.
+    versions = client.search_model_versions(f"name = '{registered}' and run_id = '{run_id}'")
+    known = [version for version in versions if version.source == uri]
+    if not known:
+        with suppress(MlflowException):
+            # Another version may have made it before.
+            client.create_registered_model(registered)
+        known = [client.create_model_version(registered, uri, run_id)]
+    client.set_registered_model_alias(registered, "best", known[0].version)
 
 
 def _whole(logged: mlflow.entities.LoggedModel) -> bool:

@@ -5,8 +5,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 import ray
 import torch
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rankloop.errors import DataError
 from rankloop.methods.method import Batch, ExampleStream
@@ -30,6 +32,7 @@ def ray_batches(
     workers: int = 1,
     *,
     data_workers: int,
+    in_group: bool = False,
 ) -> Iterator[Batch]:
     """Yield the batch of each step in [start, stop), made ahead by Ray Data tasks.
 
@@ -43,6 +46,8 @@ def ray_batches(
         rank: this worker among the data-parallel ones.
         workers: number of data-parallel workers; each gets its share of every step's rows.
         data_workers: tasks per stream that make rows at once.
+        in_group: run the tasks in this process's placement group (`group_cpus` more in it),
+            rather than where the cluster has room.
 
     Raises:
         DataError: a row could not be made.
@@ -51,19 +56,29 @@ def ray_batches(
     for first in range(start, stop, STEPS_PER_DATASET):
         last = min(first + STEPS_PER_DATASET, stop)
         iterators = {
-            name: iter(_rows(stream, first, last, rank, workers, data_workers))
+            name: iter(_rows(stream, first, last, rank, workers, data_workers, in_group))
             for name, stream in streams.items()
         }
         for _ in range(first, last):
             yield {name: next(iterator) for name, iterator in iterators.items()}
 
 
+def group_cpus(streams: int, data_workers: int) -> float:
+    """CPUs that the tasks of so many streams need in a placement group."""
+    return streams * data_workers * CPUS_PER_TASK
+
+
 def _rows(
-    stream: ExampleStream, start: int, stop: int, rank: int, workers: int, data_workers: int
+    stream: ExampleStream,
+    start: int,
+    stop: int,
+    rank: int,
+    workers: int,
+    data_workers: int,
+    in_group: bool,
 ) -> Iterator[dict[str, torch.Tensor]]:
     items = worker_items(stream, rank, workers)
-    size = sum(column.nbytes for column in stream.row(start, items[0]).values()) * len(items)
-    together = max(1, min(MAX_STEPS_PER_TASK, TASK_BYTES // size))
+    together = _steps_per_task(stream, start, items)
     tasks = math.ceil((stop - start) / together)
 
     def make(numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -72,8 +87,10 @@ def _rows(
         rows = [stream.row(step, item) for step in steps for item in items]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    _quiet()
-    dataset = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
+    _set_up(in_group)
+    # Blocks made here need no tasks of their own, as those of ray.data.range do.
+    numbers = ray.data.from_blocks([pa.table({"id": [task]}) for task in range(tasks)])
+    dataset = numbers.map_batches(
         make, batch_size=1, num_cpus=CPUS_PER_TASK, concurrency=data_workers
     )
     dataset.context.execution_options.preserve_order = True
@@ -91,8 +108,23 @@ def _rows(
         raise DataError(str(error.cause).partition("\n")[0]) from error
 
 
-def _quiet() -> None:
+def _steps_per_task(stream: ExampleStream, step: int, items: range) -> int:
+    try:
+        row = stream.row(step, items[0])
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{type(error).__name__}: {error}") from error
+    size = sum(column.nbytes for column in row.values()) * len(items)
+    return max(1, min(MAX_STEPS_PER_TASK, TASK_BYTES // size))
+
+
+def _set_up(in_group: bool) -> None:
     context = ray.data.DataContext.get_current()
+    if in_group:
+        context.scheduling_strategy = PlacementGroupSchedulingStrategy(
+            ray.util.get_current_placement_group()
+        )
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # Else the error of a row comes wrapped, without its type and message.

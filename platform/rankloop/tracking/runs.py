@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
-from matplotlib.figure import Figure
-
+from rankloop.storage import Folder
 from rankloop.tracking.location import Location, without_passwords
 
 KEY_TAG = "rankloop.key"
@@ -215,20 +215,14 @@ class Tracking:
             self._client.log_batch(run_id, metrics=new[start : start + BATCH])
 
     @_forgiving
-    def log_json(self, run_id: str, value: Any, file: str) -> None:
-        """Log a value as a JSON file; NaN and infinity become null."""
-        finite = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
-        self._client.log_text(run_id, json.dumps(finite, indent=2) + "\n", file)
-
-    @_forgiving
-    def log_figure(self, run_id: str, figure: Figure, file: str) -> None:
-        """Log a figure as an image file."""
-        self._client.log_figure(run_id, figure, file)
-
-    @_forgiving
-    def log_folder(self, run_id: str, folder: Path, artifact_path: str) -> None:
-        """Log a local folder with all that is in it."""
-        self._client.log_artifacts(run_id, str(folder), artifact_path)
+    def log_files(self, run_id: str, folder: Folder, names: Sequence[str]) -> None:
+        """Log files of a folder under their names (``result.json``, ``plots/scores.png``)."""
+        with tempfile.TemporaryDirectory(prefix="rankloop-artifacts-") as scratch:
+            for name in names:
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(folder.read_bytes(name))
+            self._client.log_artifacts(run_id, scratch)
 
     @contextmanager
     def ending(self, run_id: str) -> Iterator[None]:

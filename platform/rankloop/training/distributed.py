@@ -104,7 +104,8 @@ def train_distributed(
         # Our own checkpoints are the truth. A name used twice would make Train resume its own.
         run_config=RunConfig(
             name=uuid.uuid4().hex,
-            storage_path=str(folder / SCRATCH),
+            storage_path=(folder / SCRATCH).path,
+            storage_filesystem=folder.filesystem,
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )

@@ -1,11 +1,13 @@
 """The last look at a trained model: validation and test, once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from rankloop.datasets.dataset import Split
 from rankloop.errors import CheckpointError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
@@ -32,8 +34,14 @@ class FinalModel:
         return {split: dict(found.metrics) for split, found in self.evaluations.items()}
 
 
-def final_model(method: Method, config: Any, run: Folder, data: TrainingData) -> FinalModel:
-    """Load a finished run's model and evaluate it on validation and test.
+def final_model(
+    method: Method,
+    config: Any,
+    run: Folder,
+    data: TrainingData,
+    splits: Sequence[Split] = ("validation", "test"),
+) -> FinalModel:
+    """Load a finished run's model and evaluate it, on validation and test unless told otherwise.
 
     Raises:
         CheckpointError: the run has no whole checkpoint.
@@ -53,9 +61,8 @@ def final_model(method: Method, config: Any, run: Folder, data: TrainingData) ->
     model = method.build(config.model_copy(update={"weights": "none"}), 0)
     model.load_state_dict(checkpoint.model)
     model.to(device)
-    evaluations = {
-        "validation": evaluate(method, model, data, "validation", device),
-        "test": evaluate(method, model, data, "test", device),
+    evaluations: dict[str, Evaluation] = {
+        split: evaluate(method, model, data, split, device) for split in splits
     }
     return FinalModel(checkpoint, evaluations)
 

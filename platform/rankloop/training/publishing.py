@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from rankloop.datasets.dataset import Split
 from rankloop.figures import save_figures
 from rankloop.images import encode
 from rankloop.methods.method import Method, TrainingData
@@ -46,24 +47,34 @@ def publish(
         registered: registered model whose newest version, with the alias ``best``, this becomes.
     """
     checkpoint = publish_checkpoint(final, folder)
-    save_figures(folder, tracking, run_id, {**_figures(method, final, data), **(figures or {})})
+    names = save_figures(folder, {**_figures(method, final, data), **(figures or {})})
+    tracking.log_files(run_id, folder, names)
     _log_model(checkpoint, final, data, tracking, run_id, registered)
+
+
+def scores_figure(
+    method: Method, final: FinalModel, data: TrainingData, split: Split
+) -> Figure | None:
+    """Plot a split's scores against what is known of its images; None when nothing is."""
+    dataset = data.dataset
+    scores, labels = scored_labels(final, data, split)
+    if not len(scores) or dataset.higher_is_better is None:
+        return None
+    return score_plot(
+        scores,
+        labels,
+        label_name=dataset.score_name or "score",
+        labels_higher_is_better=dataset.higher_is_better,
+        scores_higher_is_better=method.higher_is_better,
+    )
 
 
 def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str, Figure | None]:
     dataset = data.dataset
     found: dict[str, Figure | None] = {
-        "training_curves.png": training_curves(past_reports(final.checkpoint))
+        "training_curves.png": training_curves(past_reports(final.checkpoint)),
+        "test_scores.png": scores_figure(method, final, data, "test"),
     }
-    scores, labels = scored_labels(final, data, "test")
-    if len(scores) and dataset.higher_is_better is not None:
-        found["test_scores.png"] = score_plot(
-            scores,
-            labels,
-            label_name=dataset.score_name or "score",
-            labels_higher_is_better=dataset.higher_is_better,
-            scores_higher_is_better=method.higher_is_better,
-        )
     test = final.evaluations["test"]
     if len(test.images):
         order = np.argsort(test.scores, kind="stable")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rankloop.cluster import connected, gpus_per_run
+from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
 from rankloop.locking import locked
 from rankloop.methods.method import Method
 from rankloop.storage import Folder
@@ -26,7 +26,7 @@ def run_training(
     *,
     seed: int,
     workers: int,
-    data_workers: int,
+    data_workers: int | None,
     schedule: Schedule,
 ) -> dict[str, Any]:
     """Train one configuration, or go on with it, and return its result.
@@ -59,7 +59,9 @@ def run_training(
                 seed=seed,
                 schedule=schedule,
                 workers=workers,
-                data_workers=data_workers,
+                data_workers=(
+                    max(1, data_workers_per_gpu()) if data_workers is None else data_workers
+                ),
                 use_gpu=gpus_per_run() > 0,
                 on_report=lambda report: _show(tracking, run_id, report, config.steps, metric),
             )
@@ -99,7 +101,7 @@ def _track(
     result: dict[str, Any],
 ) -> None:
     publish(method, final, prepared.data, folder, tracking, run_id)
-    tracking.log_json(run_id, result, "result.json")
+    tracking.log_files(run_id, folder, ["result.json"])
     for split, metrics in final.metrics.items():
         tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in metrics.items()})
     tracking.finish(run_id, "FINISHED")

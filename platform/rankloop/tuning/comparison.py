@@ -1,5 +1,6 @@
 """The rows of a paper's table, trained alike and compared."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rankloop.cluster import connected, gpus_per_run
-from rankloop.errors import CheckpointError, SweepError
+from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
+from rankloop.errors import SweepError
 from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods import find_method
@@ -18,8 +19,8 @@ from rankloop.streams.shared_images import share_images
 from rankloop.tracking import open_tracking
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import final_model
 from rankloop.training.loop import Schedule
+from rankloop.tuning.run_results import add_run_results
 from rankloop.tuning.runs import RunContext, train_runs
 from rankloop.tuning.suggestions import FixedRuns, Run
 from rankloop.tuning.watcher import TrackingWatcher
@@ -49,6 +50,7 @@ def run_comparison(
     folder: Folder,
     storage: Folder,
     at_once: int,
+    data_workers: int | None = None,
 ) -> dict[str, Any]:
     """Train every row with every seed, or go on where it was cut off, and return the result.
 
@@ -71,6 +73,7 @@ def run_comparison(
             ),
             metric=selection_metric(prepared.data.dataset),
             gpus=gpus_per_run(),
+            data_workers=data_workers_per_gpu() if data_workers is None else data_workers,
         )
         parent = tracking.start_run(
             method,
@@ -84,7 +87,10 @@ def run_comparison(
         with tracking.ending(parent):
             watcher = TrackingWatcher(tracking, context, parent, len(runs))
             train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
-            metrics = {row.name: _row_metrics(context, prepared, row, seeds) for row in rows}
+            watcher.failures += add_run_results(
+                context, tracking, watcher.run_ids, ["validation", "test"]
+            )
+            metrics = {row.name: _row_metrics(context, row, seeds) for row in rows}
             result = write_result(
                 folder,
                 find_method(method),
@@ -104,8 +110,8 @@ def run_comparison(
                 {row.name: dict(row.paper) for row in rows},
                 context.metric,
             )
-            save_figures(folder, tracking, parent, {"comparison.png": figure})
-            tracking.log_json(parent, result, "result.json")
+            files = save_figures(folder, {"comparison.png": figure})
+            tracking.log_files(parent, folder, [*files, "result.json"])
             for name, found in metrics.items():
                 for split, values in found.items():
                     tracking.log_metrics(
@@ -127,20 +133,19 @@ def _run_name(row: Row, seed: int) -> str:
 
 
 def _row_metrics(
-    context: RunContext, prepared: Prepared, row: Row, seeds: Sequence[int]
+    context: RunContext, row: Row, seeds: Sequence[int]
 ) -> dict[str, dict[str, list[float]]]:
     collected: dict[str, dict[str, list[float]]] = {}
     for seed in seeds:
         run = context.run_folder(_run_name(row, seed))
-        config = context.run_config(dict(row.values))
-        try:
-            final = final_model(find_method(context.method), config, run, prepared.data)
-        except CheckpointError:
+        found = run.read_json("result.json") if run.has("result.json") else {}
+        if found.get("steps_trained") != context.base.steps:
             # This run failed; the result's list of failures says why.
             continue
-        for split, metrics in final.metrics.items():
+        for split, metrics in found["metrics"].items():
             for name, value in metrics.items():
-                collected.setdefault(split, {}).setdefault(name, []).append(value)
+                known = math.nan if value is None else value
+                collected.setdefault(split, {}).setdefault(name, []).append(known)
     if not collected:
         raise SweepError(f"no run of {row.name!r} finished: see the errors above")
     return collected

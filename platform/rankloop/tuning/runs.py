@@ -5,6 +5,7 @@ import os
 import tempfile
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rankloop.methods.configuration import make_config
 from rankloop.methods.method import TrainingData
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches
+from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.training.loop import Report, Schedule, train
 from rankloop.tuning.successive_halving import STEP, VALUE
 
@@ -40,6 +42,8 @@ class RunContext:
         schedule: when runs evaluate and save.
         metric: validation metric that is reported as the run's value.
         gpus: GPUs per run.
+        data_workers: Ray Data tasks per stream that make a run's rows; 0 makes them in the run's
+            own process.
     """
 
     method: str
@@ -49,6 +53,7 @@ class RunContext:
     schedule: Schedule
     metric: str
     gpus: float = 0.0
+    data_workers: int = 0
 
     def run_folder(self, name: str) -> Folder:
         """Folder of one run."""
@@ -96,8 +101,7 @@ def train_runs(
     with tempfile.TemporaryDirectory(prefix="rankloop-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_train_one, context=context),
-                {"cpu": 1, "gpu": context.gpus},
+                tune.with_parameters(_train_one, context=context), _resources(context)
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
@@ -120,6 +124,15 @@ def train_runs(
             f"all {len(tally.failures)} runs failed; the first ({tally.failures[0][0]}) with:\n"
             f"{tally.failures[0][1]}"
         )
+
+
+def _resources(context: RunContext) -> tune.PlacementGroupFactory:
+    if not context.data_workers:
+        return tune.PlacementGroupFactory([{"CPU": 1, "GPU": context.gpus}])
+    # With room of their own, the tasks of a run never wait for other runs to end.
+    streams = find_method(context.method).streams(context.base, context.data, 0)
+    tasks = {"CPU": group_cpus(len(streams), context.data_workers)}
+    return tune.PlacementGroupFactory([{"CPU": 0.5, "GPU": context.gpus}, tasks])
 
 
 def _train_one(config: dict[str, Any], context: RunContext) -> None:
@@ -145,7 +158,11 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
             context.run_folder(config["name"]),
             seed=config["seed"],
             schedule=context.schedule,
-            open_streams=plain_batches,
+            open_streams=(
+                partial(ray_batches, data_workers=context.data_workers, in_group=True)
+                if context.data_workers
+                else plain_batches
+            ),
             on_report=report,
         )
     except Exception as error:

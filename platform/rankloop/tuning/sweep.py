@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from rankloop.cluster import connected, gpus_per_run
+from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
 from rankloop.errors import CheckpointError, SweepError
 from rankloop.locking import locked
 from rankloop.methods import find_method
@@ -21,6 +21,7 @@ from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Schedule
 from rankloop.training.publishing import publish
+from rankloop.tuning.run_results import add_run_results
 from rankloop.tuning.runs import RunContext, train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
@@ -43,6 +44,8 @@ class SweepPlan:
         at_once: trials that run at once.
         seed: seed of the suggestions and of every run.
         evaluations: how often a run is evaluated within its budget.
+        data_workers: Ray Data tasks per stream and run; None for as many as keep a GPU fed, and
+            none without GPUs.
     """
 
     space: Space
@@ -52,6 +55,7 @@ class SweepPlan:
     at_once: int
     seed: int
     evaluations: int = 9
+    data_workers: int | None = None
 
 
 def run_sweep(
@@ -75,6 +79,9 @@ def run_sweep(
             schedule=Schedule(evaluate_every=every, checkpoint_every=every),
             metric=selection_metric(prepared.data.dataset),
             gpus=gpus_per_run(),
+            data_workers=(
+                data_workers_per_gpu() if plan.data_workers is None else plan.data_workers
+            ),
         )
         parent = tracking.start_run(
             method,
@@ -109,6 +116,7 @@ def run_sweep(
             # If it fails, the result's list of failures says so; the sweep still has its winner.
             with suppress(SweepError):
                 train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
+            watcher.failures += add_run_results(context, tracking, watcher.run_ids, ["validation"])
             result = _conclude(context, prepared, plan, study, best, watcher)
             _track(tracking, parent, context, prepared, study, result)
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
@@ -191,7 +199,7 @@ def _track(
     method = find_method(context.method)
     registered = f"rankloop-{method.name}"
     publish(method, winner, prepared.data, context.folder, tracking, parent, figures, registered)
-    tracking.log_json(parent, result, "result.json")
+    tracking.log_files(parent, context.folder, ["result.json"])
     for role, splits in result["metrics"].items():
         tracking.log_metrics(
             parent,
