@@ -9,11 +9,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
 import tyro
 
+from rankloop.cluster import refuse_temporary
 from rankloop.command_line import read, run_job
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 from rankloop.progress import counter
 from rankloop.scoring.bulk import IN_PROCESS_LIMIT, Summary, score_paths
 from rankloop.scoring.paths import expand_paths
+from rankloop.scoring.result import write_scoring_result
+from rankloop.storage import open_folder
 
 DESCRIPTION = f"""Score images with a trained model and write a table: image, score, error.
 
@@ -28,8 +31,7 @@ written before; after the end it scores again and replaces the table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
-its nodes share. The path of the table is the last line printed."""
-
+its nodes share. The last line printed is the result folder."""
 
 SMOKE_IMAGES = 16
 
@@ -45,6 +47,8 @@ class ScoreOptions:
     """Images, or folders with images in them or below them; local or URIs."""
     output: Path = Path("scores.csv")
     """Table to write: .csv or .parquet."""
+    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
+    """Where the result folder goes, with what was scored and by which model in result.json."""
     workers: int = 0
     """Copies of the model that score at once through Ray Data; 1 scores in this process alone, and
     0 chooses by the number of images and what the machine or cluster has."""
@@ -55,8 +59,13 @@ class ScoreOptions:
 
 
 def main() -> str:
-    """Run the job and return the table's path."""
+    """Run the job and return its result folder."""
     options = read(ScoreOptions, DESCRIPTION, args=sys.argv[1:])
+    refuse_temporary("--output", str(options.output))
+    refuse_temporary("--storage", options.storage)
+    if not options.paths:
+        raise ConfigError("no PATH is given: name the images or folders to score")
+    storage = open_folder(options.storage)
     images = expand_paths(options.paths)[: SMOKE_IMAGES if options.smoke else None]
     with counter("images scored") as on_progress:
         summary = score_paths(
@@ -67,16 +76,18 @@ def main() -> str:
             batch_size=options.batch_size,
             on_progress=on_progress,
         )
-    _report(summary)
+    _report(summary, options.output)
     if not summary.scored:
         raise DataError(
             f"none of {summary.failed} images could be scored; {options.output} lists why, "
             f"the first: {summary.failures[0][1]}"
         )
-    return str(options.output)
+    return str(
+        write_scoring_result(storage, options.checkpoint, options.paths, options.output, summary)
+    )
 
 
-def _report(summary: Summary) -> None:
+def _report(summary: Summary, output: Path) -> None:
     print(f"{summary.scored} images scored, {summary.failed} failed")
     for image, reason in summary.failures:
         print(f"  {image}: {reason}")
@@ -84,6 +95,7 @@ def _report(summary: Summary) -> None:
         print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
     direction = "higher" if summary.higher_is_better else "lower"
     print(f"{summary.method} scores: {direction} is better")
+    print(f"table: {output}")
 
 
 if __name__ == "__main__":

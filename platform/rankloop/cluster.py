@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rankloop
+from rankloop.errors import ConfigError
 
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
 
@@ -47,6 +48,19 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def refuse_temporary(option: str, location: str) -> None:
+    """Refuse a relative path in a submitted job, whose working directory is deleted after it.
+
+    Raises:
+        ConfigError: names the option, its value and the remedy.
+    """
+    if os.environ.get("RAY_ADDRESS") and "://" not in location and not Path(location).is_absolute():
+        raise ConfigError(
+            f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
+            "give a path or URI that all nodes reach, such as /shared/results"
+        )
 
 
 def gpus_per_run() -> float:

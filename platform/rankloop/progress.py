@@ -20,12 +20,14 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
             task = progress.add_task(what)
             yield lambda done, total: progress.update(task, completed=done, total=total)
         return
-    last = time.monotonic()
+    start = last = time.monotonic()
 
     def line(done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
+        now = time.monotonic()
+        ends = done == total and now - start >= SECONDS_BETWEEN_LINES
+        if ends or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
             print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
 
     yield line

@@ -1,6 +1,6 @@
 """Quadruplets per second of our streams beside a plain torch DataLoader, and who waits for whom.
 
-    python tests/benchmarks/bench_streams.py [--batches 40] [--workers 2] [--repeats 5]
+    python tests/benchmarks/bench_streams.py [--batches 96] [--workers 2] [--repeats 5]
 
 All make the same rows of 60 quadruplets from images in memory and take turns; medians of paired
 ratios are compared. A way is timed once it runs: starting processes is left out, for all alike.
@@ -42,6 +42,8 @@ SIZES = (72, 256)
 # Backbone, image size, input size, rows of each stream per step, steps that are timed.
 RUNS = (("shallow", 72, 64, 16, 60), ("resnet18", 72, 64, 16, 10), ("resnet18", 256, 224, 2, 5))
 WARM_UP = 4
+# Until all makers of rows run and what was made ahead of them is used up.
+STREAM_WARM_UP = 64
 
 
 class Rows(Dataset[Any]):
@@ -80,8 +82,8 @@ def rows_per_second(
 ) -> float:
     """Rows per second once the first batches have come and what was made ahead is used up."""
     # Twice as many as are taken, so that none of the makers comes to its end while it is timed.
-    iterator = open_way(stream, 2 * (batches + WARM_UP))
-    for batch in itertools.islice(iterator, WARM_UP):
+    iterator = open_way(stream, 2 * (batches + STREAM_WARM_UP))
+    for batch in itertools.islice(iterator, STREAM_WARM_UP):
         assert len(batch["images"]) == stream.rows_per_step
     start = time.perf_counter()
     for _ in range(batches):
@@ -187,7 +189,7 @@ def waits(prepared: dict[int, Prepared], options: argparse.Namespace) -> None:
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--batches", type=int, default=96)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -1,5 +1,6 @@
 """jobs/score.py as a user runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -52,13 +53,21 @@ def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_job_scores_a_folder_and_says_what_it_did(place: Path) -> None:
     done = _run(place, "result", "photos", "--output", "new/a.csv", "--batch-size", "7")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    *lines, folder = done.stdout.splitlines()
+    assert lines == [
         "69 images scored, 2 failed",
         "  photos/005.png: not an image in one of the formats JPEG, PNG, BMP, WEBP, JPEG2000",
         "  photos/=6.png: the file is empty",
         "ssranking scores: higher is better",
-        "new/a.csv",
+        "table: new/a.csv",
     ]
+    result = json.loads((Path(folder) / "result.json").read_text())
+    assert Path(folder).parent == place / "results" / "score"
+    assert result["data"]["paths"] == ["photos"]
+    assert (result["data"]["scored"], result["data"]["failed"]) == (69, 2)
+    assert result["table"] == str(place / "new" / "a.csv")
+    assert result["config"]["input_size"] == 48
+    assert result["scores_higher_is_better"] is True
     rows = list(read_rows(place / "new" / "a.csv"))
     assert len(rows) == 71
     assert len({row.score for row in rows}) > 60
@@ -70,7 +79,7 @@ def test_ray_data_gives_the_same_table(place: Path) -> None:
         place, "result", "photos", "--output", "ray.csv", "--workers", "2", "--batch-size", "8"
     )
     assert through_ray.returncode == 0, through_ray.stderr
-    assert through_ray.stdout.splitlines()[:-1] == alone.stdout.splitlines()[:-1]
+    assert through_ray.stdout.splitlines()[:-2] == alone.stdout.splitlines()[:-2]
     for one, other in zip(
         read_rows(place / "alone.csv"), read_rows(place / "ray.csv"), strict=True
     ):

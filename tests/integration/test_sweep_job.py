@@ -136,24 +136,3 @@ def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_pa
     assert "error: all 5 runs failed; the first (trial-0000) with:" in output
     assert "Traceback" in output
     assert "missing.safetensors" in output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--epsilon-qcr", "0.1"], "--epsilon-qrc"),
-        (["--epsilon-qrc", "7"], "less than 1"),
-        (["--data", "folder:missing"], "missing"),
-        (["--data", "foldr:x"], "folder"),
-        (["--backbone", "shallow", "--input-size", "20"], "input_size"),
-        (["--blur-low", "5", "--blur-high", "1"], "blur_low"),
-    ],
-)
-def test_bad_input_is_one_line_and_a_nonzero_exit(tmp_path, arguments, expected):
-    process = sweep(tmp_path / "results", *arguments)
-    output, _ = process.communicate(timeout=100)
-    assert process.returncode != 0
-    errors = [line for line in output.splitlines() if line.startswith("error")]
-    assert len(errors) == 1, output
-    assert expected in errors[0]
-    assert "Traceback" not in output

@@ -1,9 +1,10 @@
 """Score many images into a table, going on where a run before was cut off."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,6 +44,8 @@ class Summary:
         failures: the first ten of those, with the reason.
         higher_is_better: whether a higher score means a better image.
         method: name of the method that trained the scorer.
+        config: the method's configuration.
+        digest: of the checkpoint; two have the same only if they score alike.
     """
 
     scored: int
@@ -50,6 +53,8 @@ class Summary:
     failures: tuple[tuple[str, str], ...]
     higher_is_better: bool
     method: str
+    config: Mapping[str, Any]
+    digest: str
 
 
 def score_paths(
@@ -109,6 +114,8 @@ def score_paths(
         failures=failures,
         higher_is_better=scorer.higher_is_better,
         method=scorer.method.name,
+        config=checkpoint.config["config"],
+        digest=digest,
     )
 
 

@@ -1,7 +1,6 @@
 """The same batches as `plain_batches`, made by Ray Data on any core of the cluster."""
 
 import logging
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,9 +17,9 @@ from rankloop.streams.batches import Streams, worker_items
 STEPS_PER_DATASET = 1000
 # Little enough that tasks find room beside training workers that hold most of a small machine.
 CPUS_PER_TASK = 0.25
-# A task costs Ray some 10 ms, a small row 0.3 ms: a task makes as many steps as fill this.
-TASK_BYTES = 16 * 2**20
-MAX_STEPS_PER_TASK = 8
+# Between two tasks a core waits some 20 ms for the next: tasks are long, and give what they have.
+STEPS_PER_TASK = 16
+BLOCK_BYTES = 48 * 2**20
 _AHEAD = 2
 
 
@@ -78,20 +77,19 @@ def _rows(
     in_group: bool,
 ) -> Iterator[dict[str, torch.Tensor]]:
     items = worker_items(stream, rank, workers)
-    together = _steps_per_task(stream, start, items)
-    tasks = math.ceil((stop - start) / together)
+    starts = range(start, stop, STEPS_PER_TASK)
 
-    def make(numbers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        first = start + int(numbers["id"][0]) * together
-        steps = range(first, min(first + together, stop))
-        rows = [stream.row(step, item) for step in steps for item in items]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    def make(numbers: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        first = int(numbers["first"][0])
+        for step in range(first, min(first + STEPS_PER_TASK, stop)):
+            rows = [stream.row(step, item) for item in items]
+            yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     _set_up(in_group)
     # Blocks made here need no tasks of their own, as those of ray.data.range do.
-    numbers = ray.data.from_blocks([pa.table({"id": [task]}) for task in range(tasks)])
+    numbers = ray.data.from_blocks([pa.table({"first": [first]}) for first in starts])
     dataset = numbers.map_batches(
-        make, batch_size=1, num_cpus=CPUS_PER_TASK, concurrency=data_workers
+        make, batch_size=1, num_cpus=CPUS_PER_TASK, concurrency=min(data_workers, len(starts))
     )
     dataset.context.execution_options.preserve_order = True
     try:
@@ -108,23 +106,13 @@ def _rows(
         raise DataError(str(error.cause).partition("\n")[0]) from error
 
 
-def _steps_per_task(stream: ExampleStream, step: int, items: range) -> int:
-    try:
-        row = stream.row(step, items[0])
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"{type(error).__name__}: {error}") from error
-    size = sum(column.nbytes for column in row.values()) * len(items)
-    return max(1, min(MAX_STEPS_PER_TASK, TASK_BYTES // size))
-
-
 def _set_up(in_group: bool) -> None:
     context = ray.data.DataContext.get_current()
     if in_group:
         context.scheduling_strategy = PlacementGroupSchedulingStrategy(
             ray.util.get_current_placement_group()
         )
+    context.target_max_block_size = BLOCK_BYTES
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # Else the error of a row comes wrapped, without its type and message.

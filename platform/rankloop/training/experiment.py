@@ -3,20 +3,18 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rankloop.cluster import refuse_temporary
 from rankloop.datasets.dataset import SPLITS, Dataset
 from rankloop.datasets.loaders import array_loader, file_loader
 from rankloop.datasets.options import DataOptions, open_data
-from rankloop.errors import ConfigError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import counter
 from rankloop.storage import Folder, open_folder
@@ -75,11 +73,7 @@ def result_folder(
     Data count by what was read (images, splits, labels), not by what they are called: a model
     trained before photographs were added is never taken for one of the larger set.
     """
-    if os.environ.get("RAY_ADDRESS") and "://" not in storage and not Path(storage).is_absolute():
-        raise ConfigError(
-            f"--storage {storage} is relative, and a submitted job runs in a temporary folder: "
-            "give a path or URI that all nodes reach, such as /shared/results"
-        )
+    refuse_temporary("--storage", storage)
     text = json.dumps(identity, sort_keys=True, default=repr)
     digest = hashlib.blake2b(text.encode(), digest_size=5)
     for table in (dataset.images.drop_columns(["uri"]), dataset.pairs):

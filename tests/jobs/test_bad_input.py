@@ -1,0 +1,99 @@
+"""Every job refuses bad input with one readable line, a non-zero exit and nothing written."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+TRAINING_JOBS = ["train.py", "tune_qrc.py", "compare_qrc.py"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a job in this process and returns its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(job, *arguments):
+        monkeypatch.setattr(sys, "argv", [job, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(JOBS / job), run_name="__main__")
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("job", TRAINING_JOBS)
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epsilon-qcr", "0.1"], "--epsilon-qrc"),
+        (["--epsilon-qrc", "7"], "less than 1"),
+        (["--steps", "none"], "--steps"),
+        (["--data", "folder:missing"], "missing"),
+        (["--data", "foldr:x"], "folder"),
+        (["--data", "folder:empty"], "empty"),
+        (["--backbone", "shallow", "--input-size", "20"], "input_size"),
+        (["--blur-low", "5", "--blur-high", "1"], "blur_low"),
+        (["--label-error-rate", "2"], "label_error_rate = 2.0 is outside"),
+        (["--data-workers", "-1"], "--data-workers -1 is below 0"),
+        (["--workers", "-1"], "--workers -1 is below"),
+    ],
+)
+def test_training_jobs_name_what_is_wrong(run, tmp_path, job, arguments, expected):
+    (tmp_path / "empty").mkdir()
+    code, _, errors = run(job, *arguments)
+    assert code not in (0, None)
+    (line,) = errors.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "arguments", "expected"),
+    [
+        ("train.py", ["ssrankng"], "ssranking"),
+        ("tune_qrc.py", ["--trials", "0"], "--trials 0 is below 1"),
+        ("tune_qrc.py", ["--evaluations", "0"], "--evaluations 0 is below 1"),
+        ("tune_qrc.py", ["--learning-rate", "0.5"], "--learning-rate 0.5 would be ignored"),
+        ("compare_qrc.py", ["--self-supervision", "lsep"], "would be ignored"),
+        ("compare_qrc.py", ["--self-supervised-weight", "0"], "makes all rows the baseline"),
+        ("score.py", ["nowhere", "photos"], "photos"),
+        ("score.py", ["results"], "PATH"),
+    ],
+)
+def test_each_job_names_what_is_wrong(run, tmp_path, job, arguments, expected):
+    code, _, errors = run(job, *arguments)
+    assert code not in (0, None)
+    (line,) = errors.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("job", [*TRAINING_JOBS, "score.py"])
+def test_results_of_a_submitted_job_must_not_go_where_they_vanish(run, monkeypatch, job):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    positional = ["nowhere", "photos", "--output", "/tmp/a.csv"] if job == "score.py" else []
+    code, _, errors = run(job, *positional, "--storage", "results")
+    assert code == 1
+    assert errors.startswith("error: --storage results is relative")
+
+
+@pytest.mark.parametrize("job", [*TRAINING_JOBS, "score.py"])
+def test_help_teaches(run, job):
+    code, output, errors = run(job, "--help")
+    assert code in (0, None)
+    assert not errors
+    assert f"python jobs/{job}" in output
+    assert "--storage FOLDER-OR-URI" in output
+    for option in ("--smoke", "--workers"):
+        assert option in output
+    if job != "score.py":
+        for option in ("--data", "--seed", "--steps", "--backbone", "--epsilon-qrc"):
+            assert option in output

@@ -1,0 +1,128 @@
+"""Options of jobs: defaults, --smoke, and how a job ends."""
+
+import errno
+from dataclasses import dataclass
+
+import pytest
+
+from rankloop.command_line import (
+    JobOptions,
+    at_least,
+    method_name,
+    parse,
+    refuse_swept,
+    run_job,
+)
+from rankloop.errors import ConfigError, DataError
+from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
+
+
+@dataclass(frozen=True)
+class Options(JobOptions):
+    trials: int = 20
+    """Number of trials."""
+
+
+def read(*args):
+    return parse(Options, "Does things.", smoke={"trials": 2}, args=args)
+
+
+def test_defaults_are_the_methods_and_the_jobs():
+    options = read()
+    assert options.config == SSRankingConfig()
+    assert (options.trials, options.storage, options.smoke) == (20, "results", False)
+
+
+def test_every_field_of_the_configuration_is_an_option():
+    options = read("--epsilon-qrc", "0.07", "--backbone", "shallow", "--steps", "12")
+    assert options.config == SSRankingConfig(epsilon_qrc=0.07, backbone="shallow", steps=12)
+    given = [f"--{name.replace('_', '-')}" for name in SSRankingConfig.model_fields]
+    with pytest.raises(SystemExit):
+        read("--help")
+    assert len(given) > 10
+
+
+def test_smoke_shrinks_and_options_beside_it_count():
+    options = read("--smoke", "--steps", "7")
+    assert options.trials == 2
+    assert options.config == SSRankingConfig(**{**SSRANKING.smoke, "steps": 7})
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--trails", "3"], "--trials"),
+        (["--trials", "many"], "many"),
+        (["--learning-rate", "0"], "greater than 0"),
+    ],
+)
+def test_bad_input_is_one_line(args, expected, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        read(*args)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+
+
+def test_counts_below_their_limit_are_refused():
+    at_least(1, workers=1)
+    with pytest.raises(ConfigError, match="--data-workers -2 is below 0: give at least 0"):
+        at_least(0, workers=3, data_workers=-2)
+
+
+def test_options_that_a_job_varies_are_refused_unless_they_are_defaults():
+    refuse_swept(SSRankingConfig(), {"epsilon_qrc": 0.1})
+    refuse_swept(SSRankingConfig(**SSRANKING.smoke), {"epsilon_qrc": 0.1})
+    with pytest.raises(ConfigError, match=r"--epsilon-qrc 0\.3 would be ignored"):
+        refuse_swept(SSRankingConfig(epsilon_qrc=0.3), {"epsilon_qrc": 0.1})
+
+
+def test_the_method_is_the_first_word(capsys):
+    assert method_name(["ssranking", "--smoke"]) == "ssranking"
+    assert method_name(["--smoke"]) == "ssranking"
+    with pytest.raises(SystemExit):
+        method_name(["ssrankin"])
+    assert "ssranking" in capsys.readouterr().err
+
+
+def raising(error, cause=None):
+    def job():
+        raise error from cause
+
+    return job
+
+
+def code_of(job):
+    with pytest.raises(SystemExit) as stopped:
+        run_job(job)
+    return stopped.value.code
+
+
+def test_a_job_prints_its_result_folder_last(capsys):
+    run_job(lambda: "results/a")
+    assert capsys.readouterr().out == "results/a\n"
+
+
+def test_our_own_errors_are_one_line(capsys):
+    assert code_of(raising(DataError("no images in x"))) == 1
+    assert capsys.readouterr().err == "error: no images in x\n"
+
+
+def test_ctrl_c_says_how_to_go_on(capsys):
+    assert code_of(raising(KeyboardInterrupt())) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_wherever_it_struck(capsys):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert code_of(raising(RuntimeError("journal\nmany lines"), full)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: journal: the disk is full: free some space")
+
+
+def test_a_bug_keeps_its_traceback(capsys):
+    assert code_of(raising(ZeroDivisionError("oops"))) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("error (please report it): ZeroDivisionError: oops\n")
+    assert "Traceback" in errors
