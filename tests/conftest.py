@@ -9,7 +9,14 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import secrets
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -34,3 +41,51 @@ def ray_session() -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port of this machine that nothing uses."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def s3_server(free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"127.0.0.1:{port}"
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"http://{address}/moto-api/", timeout=5)
+            break
+        except (urllib.error.URLError, OSError):
+            assert time.monotonic() < deadline, "the S3 server did not come up"
+            time.sleep(0.2)
+    yield address
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def s3_folder(s3_server: str) -> str:
+    """The URI of a folder in a new bucket."""
+    bucket = f"rankloop-{uuid.uuid4().hex}"
+    urllib.request.urlopen(
+        urllib.request.Request(f"http://{s3_server}/{bucket}", method="PUT"), timeout=10
+    )
+    return (
+        f"s3://key:secret@{bucket}/results"
+        f"?endpoint_override={s3_server}&scheme=http&region=us-east-1"
+    )

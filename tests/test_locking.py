@@ -16,7 +16,7 @@ from rankloop import locking
 from rankloop.cluster import SOURCE_ROOT
 from rankloop.errors import LockedError, StorageError
 from rankloop.locking import LOCK_NAME, STALE_SECONDS, locked
-from rankloop.storage import Folder, open_folder
+from rankloop.storage import open_folder
 
 HOLD = """
 import sys, time
@@ -204,8 +204,9 @@ def test_only_one_of_several_takes_over(folder, monkeypatch):
         assert sorted(pool.map(attempt, range(4))) == ["held", "refused", "refused", "refused"]
 
 
-def test_in_a_bucket_too(folder):
-    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
+@pytest.mark.integration
+def test_in_a_bucket_too(s3_folder):
+    bucket = open_folder(s3_folder)
     with locked(bucket):
         assert json.loads(bucket.read_bytes(LOCK_NAME))["pid"] == os.getpid()
         with pytest.raises(LockedError), locked(bucket):

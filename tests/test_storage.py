@@ -9,10 +9,12 @@ from rankloop.errors import StorageError
 from rankloop.storage import open_folder
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.integration)])
 def folder(request, tmp_path):
     if request.param == "local":
         return open_folder(str(tmp_path / "results"))
+    if request.param == "s3":
+        return open_folder(request.getfixturevalue("s3_folder"))
     return open_folder(f"memory://{uuid.uuid4().hex}/results")
 
 

@@ -1,11 +1,11 @@
 """One driver at a time in a result folder, on a local disk or in a bucket."""
 
-import _thread
 import errno
 import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -176,7 +176,7 @@ def _beat(folder: Folder, mine: dict[str, Any], stop: threading.Event) -> None:
         try:
             if folder.has(LOCK_NAME) and not _is_mine(folder, mine):
                 _log.error("another driver took over %s while this one was cut off from it", folder)
-                _thread.interrupt_main()
+                os.kill(os.getpid(), signal.SIGINT)
                 return
             folder.write_json(LOCK_NAME, {**mine, "heartbeat": time.time()})
         except StorageError:

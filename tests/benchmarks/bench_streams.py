@@ -1,6 +1,6 @@
 """Quadruplets per second of our streams beside a plain torch DataLoader, and who waits for whom.
 
-    python tests/benchmarks/bench_streams.py [--batches 96] [--workers 2] [--repeats 5]
+    python tests/benchmarks/bench_streams.py [--workers 2] [--repeats 5]
 
 All make the same rows of 60 quadruplets from images in memory and take turns; medians of paired
 ratios are compared. A way is timed once it runs: starting processes is left out, for all alike.
@@ -38,11 +38,12 @@ from rankloop.training.loop import Schedule, train
 
 SPEED_GOAL = 1.0
 WAITING_GOAL = 0.05
-SIZES = (72, 256)
+# Image size to batches that are timed.
+BATCHES = {72: 640, 256: 192}
 # Backbone, image size, input size, rows of each stream per step, steps that are timed.
 RUNS = (("shallow", 72, 64, 16, 60), ("resnet18", 72, 64, 16, 10), ("resnet18", 256, 224, 2, 5))
 WARM_UP = 4
-# Until all makers of rows run and what was made ahead of them is used up.
+# Until all makers of rows run.
 STREAM_WARM_UP = 64
 
 
@@ -80,9 +81,8 @@ def ours(open_streams: OpenStreams, stream: ExampleStream, batches: int) -> Iter
 def rows_per_second(
     open_way: Callable[[ExampleStream, int], Iterator[Any]], stream: ExampleStream, batches: int
 ) -> float:
-    """Rows per second once the first batches have come and what was made ahead is used up."""
-    # Twice as many as are taken, so that none of the makers comes to its end while it is timed.
-    iterator = open_way(stream, 2 * (batches + STREAM_WARM_UP))
+    """Rows per second from when all makers run to the end, when nothing is left made ahead."""
+    iterator = open_way(stream, batches + STREAM_WARM_UP)
     for batch in itertools.islice(iterator, STREAM_WARM_UP):
         assert len(batch["images"]) == stream.rows_per_step
     start = time.perf_counter()
@@ -104,7 +104,7 @@ def speeds(prepared: dict[int, Prepared], options: argparse.Namespace) -> None:
         "plain_batches, 1 thread": (partial(ours, plain_batches), False),
     }
     print(f"{'quadruplets/s':28} {'pixels':>7} {'each':>9} {'DataLoader':>11} {'ratio':>7}   goal")
-    for size in SIZES:
+    for size, batches in BATCHES.items():
         config = SSRankingConfig(image_size=size, input_size=min(size, 224))
         data, array = prepared[size].data, prepared[size].array
         found: dict[str, list[float]] = {way: [] for way in ways}
@@ -112,7 +112,7 @@ def speeds(prepared: dict[int, Prepared], options: argparse.Namespace) -> None:
             for way, (open_way, shared) in ways.items():
                 source = share_images(data, array) if shared else data
                 stream = SSRANKING.streams(config, source, 0)["unlabelled"]
-                found[way].append(rows_per_second(open_way, stream, options.batches))
+                found[way].append(rows_per_second(open_way, stream, batches))
         many, one, ray_way, plain_way = ways
         for way, beside in ((ray_way, many), (plain_way, one), (plain_way, many)):
             ratio = statistics.median(a / b for a, b in zip(found[way], found[beside], strict=True))
@@ -189,11 +189,10 @@ def waits(prepared: dict[int, Prepared], options: argparse.Namespace) -> None:
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, default=96)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    prepared = {size: prepare_data(DataOptions(crops_per_photo=10), size) for size in SIZES}
+    prepared = {size: prepare_data(DataOptions(crops_per_photo=10), size) for size in BATCHES}
     with connected():
         speeds(prepared, options)
         waits(prepared, options)

@@ -27,14 +27,15 @@ def environment(**more):
 
 def start(job, storage, *arguments):
     """Start a job with its storage; standard output and error come as one."""
-    storage.parent.mkdir(parents=True, exist_ok=True)
+    where = Path.cwd() if "://" in str(storage) else Path(storage).parent
+    where.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
         [sys.executable, str(ROOT / "jobs" / job), *arguments, "--storage", str(storage)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=environment(),
-        cwd=storage.parent,
+        cwd=where,
         start_new_session=True,
     )
 

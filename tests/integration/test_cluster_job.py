@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,14 +33,8 @@ print("FOUND " + json.dumps({"driver": here(0), "worker": worker}))
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory, free_port):
     """A head started as the README says, on ports of its own; yields what submitting needs."""
     home = tmp_path_factory.mktemp("home")
     dashboard = free_port()

@@ -86,6 +86,9 @@ def test_mlflow_has_one_parent_and_a_child_per_run(whole):
         assert "validation/srocc" in run.data.metrics
     steps = [p.step for p in client.get_metric_history(children[0].info.run_id, "loss/ranking")]
     assert len(steps) == len(set(steps)) > 0
+    for run in children:
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert files >= {"result.json", "plots"}
     plots = {file.path for file in client.list_artifacts(parents[0].info.run_id, "plots")}
     assert {"plots/optimization_history.png", "plots/test_scores.png"} <= plots
 

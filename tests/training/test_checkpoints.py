@@ -75,8 +75,10 @@ def test_files_are_safetensors_and_json_only(folder):
             assert header.keys() - {"__metadata__"}
 
 
-def test_a_checkpoint_in_a_bucket_counts_from_its_last_object(folder, monkeypatch):
-    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
+@pytest.mark.integration
+def test_a_checkpoint_in_a_bucket_counts_from_its_last_object(s3_folder, monkeypatch):
+    bucket = open_folder(s3_folder)
+    save_checkpoint(bucket, step_name(2), made(2))
     written = []
     write = Folder.write_bytes
 

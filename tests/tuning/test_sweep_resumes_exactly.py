@@ -54,8 +54,16 @@ def curve(values, step):
     return (1.0 - abs(values["x"] - 0.3)) * (1.0 - math.exp(-step * (0.02 + values["y"])))
 
 
-def drive(folder: Folder, at_once=1, appends=None, log=None):
-    """Run a sweep as Ray Tune would, returning what was suggested and decided, in order."""
+def drive(folder: Folder, at_once=1, appends=None, checkpoints=None):
+    """Run a sweep as Ray Tune would, with trials of different speeds.
+
+    Args:
+        folder: the study's.
+        at_once: trials that run at once.
+        appends: durable appends before the driver is killed.
+        checkpoints: run to the step it was trained to; outlives the driver, as files do.
+    """
+    checkpoints = {} if checkpoints is None else checkpoints
     study = open_study(folder, FIRST)
     if appends is not None:
         Countdown(study, appends)
@@ -70,26 +78,36 @@ def drive(folder: Folder, at_once=1, appends=None, log=None):
     scheduler = DurableSuccessiveHalving(study, first_rung=EVERY, steps=STEPS)
     live = {}
     begun = 0
+
+    def time_of_report(trial_id):
+        config, step = live[trial_id]
+        if checkpoints.get(config["name"]) == STEPS:
+            # Trained before the driver died: it ends at once.
+            return (0, 0)
+        number = config["number"] or 0
+        return ((step + EVERY) * (4 + number * 7 % 5), number)
+
     while True:
         while len(live) < at_once:
             config = searcher.suggest(f"tune-{begun}")
             if config == searcher.FINISHED:
                 break
-            live[f"tune-{begun}"] = [config, 0]
+            # The last evaluation before the driver died is reported again.
+            trained = max(0, checkpoints.get(config["name"], 0) - EVERY)
+            live[f"tune-{begun}"] = [config, trained]
             begun += 1
         if not live:
             return study
-        for trial_id in list(live):
-            config, step = live[trial_id]
-            step += EVERY
-            live[trial_id][1] = step
-            result = {"step": step, "value": curve(config["values"], step)}
-            trial = SimpleNamespace(trial_id=trial_id, config=config)
-            decision = scheduler.on_trial_result(None, trial, result)
-            if decision == "STOP" or step == STEPS:
-                searcher.on_trial_complete(trial_id, result)
-                del live[trial_id]
-                break
+        trial_id = min(live, key=time_of_report)
+        config, step = live[trial_id]
+        step += EVERY
+        live[trial_id][1] = checkpoints[config["name"]] = step
+        result = {"step": step, "value": curve(config["values"], step)}
+        trial = SimpleNamespace(trial_id=trial_id, config=config)
+        decision = scheduler.on_trial_result(None, trial, result)
+        if decision == "STOP" or step == STEPS:
+            searcher.on_trial_complete(trial_id, result)
+            del live[trial_id]
 
 
 def history(study):
@@ -115,25 +133,33 @@ def test_the_papers_configuration_is_first_and_never_stopped(tmp_path):
     assert trials[0].state == TrialState.COMPLETE
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("appends", [*range(2, 30), 40, 55, 70, 85, 100])
-def test_killed_after_any_append_it_ends_as_if_it_had_not_been(tmp_path, appends):
-    whole = history(drive(open_folder(str(tmp_path / "whole"))))
-    folder = open_folder(str(tmp_path / "cut"))
+def test_killed_after_any_append_it_ends_as_if_it_had_not_been(tmp_path, appends, at_once):
+    whole = history(drive(open_folder(str(tmp_path / "whole")), at_once))
+    folder, checkpoints = open_folder(str(tmp_path / "cut")), {}
     with pytest.raises(DriverKilledError):
-        drive(folder, appends=appends)
-    assert history(drive(folder)) == whole
+        drive(folder, at_once, appends, checkpoints)
+    assert history(drive(folder, at_once, checkpoints=checkpoints)) == whole
 
 
-def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path):
-    whole = history(drive(open_folder(str(tmp_path / "whole"))))
-    folder = open_folder(str(tmp_path / "cut"))
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path, at_once):
+    whole = history(drive(open_folder(str(tmp_path / "whole")), at_once))
+    folder, checkpoints = open_folder(str(tmp_path / "cut")), {}
     for _ in range(60):
         try:
-            study = drive(folder, appends=7)
+            study = drive(folder, at_once, 7, checkpoints)
             break
         except DriverKilledError:
             continue
     assert history(study) == whole
+
+
+def test_several_at_once_are_interleaved(tmp_path):
+    one = history(drive(open_folder(str(tmp_path / "one"))))
+    two = history(drive(open_folder(str(tmp_path / "two")), at_once=2))
+    assert one != two
 
 
 def test_another_seed_gives_other_suggestions(tmp_path, monkeypatch):
@@ -144,9 +170,9 @@ def test_another_seed_gives_other_suggestions(tmp_path, monkeypatch):
     assert one[1].params != two[1].params
 
 
-def test_a_bucket_journal_reads_back_what_was_appended(tmp_path):
-    folder = open_folder(str(tmp_path))
-    bucket = Folder(folder.filesystem, folder.path, "s3://bucket/run")
+@pytest.mark.integration
+def test_a_bucket_journal_reads_back_what_was_appended(s3_folder):
+    bucket = open_folder(s3_folder)
     study = drive(bucket)
     assert isinstance(study._storage._backend, FolderJournal)
     assert history(open_study(bucket, FIRST)) == history(study)

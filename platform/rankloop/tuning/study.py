@@ -25,26 +25,26 @@ Space = Callable[[optuna.Trial], dict[str, Any]]
 class FolderJournal(BaseJournalBackend):
     """An Optuna journal in a bucket: one immutable object per append, numbered.
 
-    Only one driver writes (`rankloop.locking`), so numbers never collide.
+    Only one driver writes (`rankloop.locking`): numbers never collide, and what was read once need
+    not be looked for again.
     """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._logs: list[dict[str, Any]] = []
-        self._read: set[str] = set()
+        names = folder.names()
+        self._objects = len(names)
+        self._logs = [log for name in names for log in folder.read_json(name)]
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Return all records from a number on."""
-        for name in self._folder.names():
-            if name not in self._read:
-                self._logs.extend(self._folder.read_json(name))
-                self._read.add(name)
         return self._logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write records as one object; they are there as a whole or not at all."""
-        number = len(self._folder.names())
-        self._folder.write_json(f"{number:09d}.json", logs)
+        self._folder.write_json(f"{self._objects:09d}.json", logs)
+        self._objects += 1
+        # As they will be read back: Optuna must see the same after a restart.
+        self._logs.extend(json.loads(json.dumps(logs)))
 
 
 def open_study(folder: Folder, first: dict[str, Any]) -> optuna.Study:
