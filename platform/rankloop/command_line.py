@@ -135,10 +135,16 @@ def read(options: type[Any], description: str, *, default: Any = None, args: Seq
 
 
 def _one_line(box: str) -> str:
-    lines = [re.sub(r"[╭╮╰╯│─┌┐└┘]+", " ", line).strip() for line in box.splitlines()]
+    # The box's title says again what its first line says.
+    inside = [line for line in box.splitlines() if not line.startswith(("╭", "┌"))]
+    lines = [re.sub(r"[╰╯│─└┘]+", " ", line).strip() for line in inside]
     text = " ".join(line for line in lines if line)
     text = re.sub(r"For further information visit \S+", "", text)
+    text = re.sub(r"^Error parsing \w+: \d+ validation errors? for \w+ ", "", text)
+    text = re.sub(r"(\w+) Input should", r"\1 should", text)
     text = re.sub(r"\[type=\w+, (input_value=[^,\]]+)[^\]]*\]", r"(\1)", text)
+    # A whole configuration as the value at fault says nothing.
+    text = re.sub(r"Value error, |\(input_value=\{[^)]*\) ", "", text)
     return re.sub(r"\s+", " ", text).strip()
 
 
