@@ -51,7 +51,7 @@ def main() -> str:
     at_least(0, data_workers=options.data_workers or 0)
     at_least(1, workers=options.workers, seeds=len(set(options.seeds)))
     config = options.config
-    refuse_swept(config, {"self_supervision": "qrc"})
+    refuse_swept(config, {"self_supervision": "qrc"}, options.smoke)
     if not config.self_supervised_weight:
         raise ConfigError("--self-supervised-weight 0 makes all rows the baseline: give more")
     identity = {
@@ -60,9 +60,7 @@ def main() -> str:
         "seeds": options.seeds,
     }
     prepared = prepare_data(options.data, config.image_size)
-    folder = result_folder(
-        options.storage, "compare_qrc", "ssranking", prepared.data.dataset, identity
-    )
+    folder = result_folder(options.storage, "compare_qrc", "ssranking", prepared, identity)
     storage = open_folder(options.storage)
     result = run_comparison(
         "ssranking",

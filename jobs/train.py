@@ -46,10 +46,11 @@ def main() -> str:
     name = method_name(sys.argv[1:])
     options = parse(TrainOptions, DESCRIPTION, method=name)
     at_least(0, workers=options.workers, data_workers=options.data_workers or 0)
+    at_least(0, checkpoint_every=options.checkpoint_every, evaluate_every=options.evaluate_every)
     method, config = find_method(options.method), options.config
     identity = {"config": config.model_dump(mode="json"), "data": options.data}
     prepared = prepare_data(options.data, config.image_size)
-    folder = result_folder(options.storage, "train", method.name, prepared.data.dataset, identity)
+    folder = result_folder(options.storage, "train", method.name, prepared, identity)
     tenth = max(1, config.steps // 10)
     result = run_training(
         method,

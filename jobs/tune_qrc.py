@@ -48,7 +48,12 @@ def main() -> str:
     at_least(0, data_workers=options.data_workers or 0)
     at_least(1, workers=options.workers, trials=options.trials, evaluations=options.evaluations)
     config = options.config
-    refuse_swept(config, qrc.PAPER)
+    refuse_swept(config, qrc.PAPER, options.smoke)
+    if config.self_supervision != "qrc":
+        raise ConfigError(
+            f"--self-supervision {config.self_supervision} has no epsilon_qrc to sweep: leave it "
+            "out, or compare the losses with jobs/compare_qrc.py"
+        )
     if config.blur_low > qrc.BLUR_HIGH[0]:
         raise ConfigError(
             f"--blur-low {config.blur_low} is above {qrc.BLUR_HIGH[0]}, the least blur_high of the "
@@ -59,12 +64,11 @@ def main() -> str:
         "data": options.data,
         "trials": options.trials,
         "evaluations": options.evaluations,
-        "paper": qrc.PAPER,
+        # An edited search space is another sweep.
+        "space": Path(qrc.__file__).read_text(),
     }
     prepared = prepare_data(options.data, config.image_size)
-    folder = result_folder(
-        options.storage, "tune_qrc", "ssranking", prepared.data.dataset, identity
-    )
+    folder = result_folder(options.storage, "tune_qrc", "ssranking", prepared, identity)
     storage = open_folder(options.storage)
     result = run_sweep(
         "ssranking",

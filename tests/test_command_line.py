@@ -72,10 +72,12 @@ def test_counts_below_their_limit_are_refused():
 
 
 def test_options_that_a_job_varies_are_refused_unless_they_are_defaults():
-    refuse_swept(SSRankingConfig(), {"epsilon_qrc": 0.1})
-    refuse_swept(SSRankingConfig(**SSRANKING.smoke), {"epsilon_qrc": 0.1})
+    refuse_swept(SSRankingConfig(), {"epsilon_qrc": 0.1}, False)
+    refuse_swept(SSRankingConfig(**SSRANKING.smoke), SSRANKING.smoke, True)
+    with pytest.raises(ConfigError, match=r"--learning-rate 0\.05 would be ignored"):
+        refuse_swept(SSRankingConfig(learning_rate=0.05), {"learning_rate": 0.1}, False)
     with pytest.raises(ConfigError, match=r"--epsilon-qrc 0\.3 would be ignored"):
-        refuse_swept(SSRankingConfig(epsilon_qrc=0.3), {"epsilon_qrc": 0.1})
+        refuse_swept(SSRankingConfig(epsilon_qrc=0.3), {"epsilon_qrc": 0.1}, True)
 
 
 def test_the_method_is_the_first_word(capsys):

@@ -429,8 +429,9 @@ def test_a_real_server_is_used_and_resumed(monkeypatch, tmp_path, server, capfd)
             "ssranking", "trial", key="sweep/0", parent=parent, params={"lr": 0.1}
         )
         tracking.log_points(child, [("loss", float(s), s) for s in range(upto)])
-        storage.write_json("result.json", {"a": 1})
-        tracking.log_files(child, storage, ["result.json"])
+        folder = open_folder(str(tmp_path / "result"))
+        folder.write_json("result.json", {"a": 1})
+        tracking.log_files(child, folder, ["result.json"])
         tracking.finish(child, "FINISHED")
     client = client_of(server)
     experiment = client.get_experiment_by_name("ssranking").experiment_id

@@ -29,7 +29,8 @@ class JobOptions:
     """Where results go: a local folder, or a URI such as s3://bucket/folder that all nodes of a
     cluster can reach."""
     workers: int = 1
-    """How much runs at once, see above."""
+    """Trials or runs that train at once. For jobs/train.py, data-parallel workers; 0 trains in the
+    job's own process, without Ray Train and Ray Data."""
     data_workers: int | None = None
     """Ray Data tasks that make each stream of training examples, per training process; 0 makes
     them in that process itself. By default as many as keep a GPU fed where there is one; else 1
@@ -89,16 +90,24 @@ def at_least(limit: int, **values: int) -> None:
             raise ConfigError(f"{option} {value} is below {limit}: give at least {limit}")
 
 
-def refuse_swept(config: BaseModel, varied: Mapping[str, Any]) -> None:
+def refuse_swept(
+    config: BaseModel, varied: Mapping[str, Any], smoke: bool, method: str = "ssranking"
+) -> None:
     """Refuse options that a job varies itself, rather than ignore them.
+
+    Args:
+        config: as it was given.
+        varied: by field.
+        smoke: whether ``--smoke`` changed the defaults.
+        method: whose configuration it is.
 
     Raises:
         ConfigError: a field that the job varies was given a value other than its default.
     """
-    smoke = find_method("ssranking").smoke
+    smoked = find_method(method).smoke if smoke else {}
     for name in varied:
         default = type(config).model_fields[name].default
-        if getattr(config, name) not in (default, smoke.get(name)):
+        if getattr(config, name) not in (default, smoked.get(name, default)):
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(
                 f"{option} {getattr(config, name)} would be ignored, since this job varies it: "

@@ -75,15 +75,16 @@ def _alone(folder: Folder) -> Iterator[None]:
         file = os.open(f"{folder.path}/.{LOCK_NAME}.guard", os.O_RDWR | os.O_CREAT)
     try:
         with explained(f"lock {folder}"):
-            _flock(file)
+            flock(file)
         yield
     finally:
         os.close(file)
 
 
-def _flock(file: int) -> None:
+def flock(file: int, operation: int = fcntl.LOCK_EX) -> None:
+    """Lock an open file where its filesystem can; where it cannot, do nothing."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, operation)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise

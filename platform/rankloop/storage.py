@@ -181,14 +181,19 @@ def open_folder(location: str) -> Folder:
             handler, path = fsspec.core.url_to_fs(location)
         except (ImportError, ValueError, OSError) as error:
             raise StorageError(
-                f"cannot open {location!r}: {error}; give a local folder or a URI such as "
-                "s3://bucket/folder (other schemes need their fsspec package installed)"
+                f"cannot open {without_password(location)!r}: {error}; give a local folder or a "
+                "URI such as s3://bucket/folder (other schemes need their fsspec package installed)"
             ) from error
         filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(handler))
     path = path.rstrip("/")
     if isinstance(filesystem, pafs.LocalFileSystem):
         return Folder(filesystem, path, path)
-    return Folder(filesystem, path, re.sub(r"//[^/@]*@", "//", location))
+    return Folder(filesystem, path, without_password(location))
+
+
+def without_password(location: str) -> str:
+    """Return a URI without its user and password; a path as it is."""
+    return re.sub(r"//[^/@]*@", "//", location)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from rankloop.datasets.splits import assign_splits, check_labelled, check_no_lea
 from rankloop.datasets.ssranking import SSRANKING_OPTIONS, read_ssranking
 from rankloop.errors import ConfigError
 from rankloop.randomness import rng
+from rankloop.storage import without_password
 
 # Pairs drawn from known scores in validation, and in test.
 EVALUATION_PAIRS = 100
@@ -88,7 +89,7 @@ def open_dataset(
     if synthetic:
         drawn, counts["labels_flipped"] = _with_errors(drawn, label_error_rate, seed)
     dataset = Dataset(
-        name=" + ".join(specs),
+        name=without_password(" + ".join(specs)),
         images=_image_table(images, split_of, scores, blurs),
         pairs=_pair_table(pairs + drawn),
         higher_is_better=higher_is_better,

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from rankloop.scoring.bulk import Summary
-from rankloop.storage import Folder
+from rankloop.storage import Folder, without_password
 from rankloop.training.experiment import versions
 
 
@@ -28,10 +28,10 @@ def write_scoring_result(
         {
             "method": summary.method,
             "config": dict(summary.config),
-            "checkpoint": checkpoint,
+            "checkpoint": without_password(checkpoint),
             "scores_higher_is_better": summary.higher_is_better,
             "data": {
-                "paths": list(paths),
+                "paths": [without_password(path) for path in paths],
                 "scored": summary.scored,
                 "failed": summary.failed,
                 "first_failures": [list(failure) for failure in summary.failures],

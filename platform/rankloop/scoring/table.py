@@ -23,6 +23,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from rankloop.errors import ConfigError, LockedError, StorageError
+from rankloop.locking import flock
 
 COLUMNS = ("image", "score", "error")
 FORMATS = (".csv", ".parquet")
@@ -79,7 +80,7 @@ def open_partial(output: Path, digest: str) -> Iterator[BinaryIO]:
         file = open(path, "a+b")  # noqa: SIM115 (closing is explained too)
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LockedError(
                 f"another process is writing {output}: wait for it, or give another --output"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rankloop import errors
-from rankloop.errors import RankloopError, TrainingError
+from rankloop.errors import ConfigError, RankloopError, TrainingError
 from rankloop.methods import find_method
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
@@ -84,6 +84,11 @@ def train_distributed(
 
     messages = Queue(actor_options={"num_cpus": 0})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(node.get("GPU", 0) for node in nodes)
+    if use_gpu and workers > gpus:
+        raise ConfigError(
+            f"--workers {workers} is more than the {gpus:.0f} GPUs of the cluster: give no more"
+        )
     cpus = cpus_per_worker(nodes, workers, data_workers, use_gpu)
     trainer = TorchTrainer(
         _work,

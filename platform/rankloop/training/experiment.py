@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -66,19 +67,29 @@ def describe(dataset: Dataset) -> str:
 
 
 def result_folder(
-    storage: str, job: str, method: str, dataset: Dataset, identity: Mapping[str, Any]
+    storage: str, job: str, method: str, prepared: Prepared, identity: Mapping[str, Any]
 ) -> Folder:
     """Folder of a job: the same command on the same data gives the same folder, any other another.
 
-    Data count by what was read (images, splits, labels), not by what they are called: a model
-    trained before photographs were added is never taken for one of the larger set.
+    Data count by what was read (splits, labels, pixels): a model trained before photographs were
+    added or replaced is never taken for one of the new set. Images that do not fit in memory count
+    by their place and, on a local disk, by size and time of change.
     """
+    dataset = prepared.data.dataset
     refuse_temporary("--storage", storage)
     text = json.dumps(identity, sort_keys=True, default=repr)
     digest = hashlib.blake2b(text.encode(), digest_size=5)
     for table in (dataset.images.drop_columns(["uri"]), dataset.pairs):
         for column in table.itercolumns():
             digest.update(repr(column.to_pylist()).encode())
+    if prepared.array is not None:
+        digest.update(np.ascontiguousarray(prepared.array).data)
+        return open_folder(storage) / job / f"{method}-{digest.hexdigest()}"
+    for uri in dataset.images["uri"].to_pylist():
+        digest.update(uri.encode())
+        if os.path.exists(uri):
+            found = os.stat(uri)
+            digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())
     return open_folder(storage) / job / f"{method}-{digest.hexdigest()}"
 
 

@@ -133,16 +133,19 @@ def train(
             progress.losses.setdefault(name, []).append(value)
         last = progress.step == config.steps
         go_on = True
-        if last or progress.step % schedule.evaluate_every == 0:
+        reports = last or progress.step % schedule.evaluate_every == 0
+        if reports:
             metrics = _validate(method, model, data, progress.step, worker)
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
-            if worker.rank == 0:
-                go_on = on_report(report_at(progress, len(progress.reports) - 1))
-        if worker.rank == 0 and (
-            last or not go_on or progress.step % schedule.checkpoint_every == 0
-        ):
+        # Before the report, since a sweep that stops a run at it ends this process within it.
+        due = last or progress.step % schedule.checkpoint_every == 0
+        if worker.rank == 0 and due:
             _save(folder, identity, model, optimizer, progress)
+        if worker.rank == 0 and reports:
+            go_on = on_report(report_at(progress, len(progress.reports) - 1))
         if not go_on:
+            if not due:
+                _save(folder, identity, model, optimizer, progress)
             break
     return model.eval()
 

@@ -17,6 +17,7 @@ from rankloop.plots.score_plot import score_plot
 from rankloop.plots.training_curves import training_curves
 from rankloop.storage import Folder
 from rankloop.tracking import Tracking
+from rankloop.tracking.runs import first_line
 from rankloop.training.final import FinalModel, past_reports, publish_checkpoint, scored_labels
 
 # Images on the contact sheet, spread evenly from the best score to the worst.
@@ -113,4 +114,4 @@ def _log_model(
             log_scorer(tracking.store, run_id, local, example, registered=registered)
     except Exception as error:
         # MLflow is a view: the checkpoint folder holds the model whatever happens to it.
-        _log.warning("the model could not be logged to MLflow: %s", error)
+        _log.warning("the model could not be logged to MLflow: %s", first_line(error))

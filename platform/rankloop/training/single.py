@@ -50,7 +50,7 @@ def run_training(
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
         load_latest(folder / "checkpoints")
         metric = selection_metric(prepared.data.dataset)
-        try:
+        with tracking.ending(run_id):
             train_distributed(
                 method,
                 config,
@@ -65,14 +65,11 @@ def run_training(
                 use_gpu=gpus_per_run() > 0,
                 on_report=lambda report: _show(tracking, run_id, report, config.steps, metric),
             )
-        except BaseException:
-            tracking.finish(run_id, "FAILED")
-            raise
-        final = final_model(method, config, folder, prepared.data)
-        result = write_result(
-            folder, method, config, prepared.data.dataset, seeds=[seed], metrics=final.metrics
-        )
-        _track(method, tracking, run_id, folder, prepared, final, result)
+            final = final_model(method, config, folder, prepared.data)
+            result = write_result(
+                folder, method, config, prepared.data.dataset, seeds=[seed], metrics=final.metrics
+            )
+            _track(method, tracking, run_id, folder, prepared, final)
         return result
 
 
@@ -98,10 +95,8 @@ def _track(
     folder: Folder,
     prepared: Prepared,
     final: FinalModel,
-    result: dict[str, Any],
 ) -> None:
     publish(method, final, prepared.data, folder, tracking, run_id)
     tracking.log_files(run_id, folder, ["result.json"])
     for split, metrics in final.metrics.items():
         tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in metrics.items()})
-    tracking.finish(run_id, "FINISHED")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
-from rankloop.errors import SweepError
 from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods import find_method
@@ -20,6 +19,7 @@ from rankloop.tracking import open_tracking
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.loop import Schedule
+from rankloop.tuning.report import test_metric
 from rankloop.tuning.run_results import add_run_results
 from rankloop.tuning.runs import RunContext, train_runs
 from rankloop.tuning.suggestions import FixedRuns, Run
@@ -58,7 +58,7 @@ def run_comparison(
     examples. ``result["metrics"]`` has, per row: split, then metric, then the value of each seed.
 
     Raises:
-        SweepError: a row has no finished run.
+        SweepError: all runs failed.
         LockedError: another driver is at work on this comparison.
     """
     with locked(folder), connected():
@@ -105,10 +105,11 @@ def run_comparison(
                     "failures": watcher.failures,
                 },
             )
+            metric = test_metric(found["test"] for found in metrics.values()) or context.metric
             figure = comparison_plot(
-                {name: found["test"].get(context.metric, []) for name, found in metrics.items()},
+                {name: found["test"].get(metric, []) for name, found in metrics.items()},
                 {row.name: dict(row.paper) for row in rows},
-                context.metric,
+                metric,
             )
             files = save_figures(folder, {"comparison.png": figure})
             tracking.log_files(parent, folder, [*files, "result.json"])
@@ -117,14 +118,19 @@ def run_comparison(
                     tracking.log_metrics(
                         parent,
                         {
-                            f"{name}/{split}/{k}": float(np.nanmean(v))
+                            f"{name}/{split}/{k}{what}": float(summary(v))
                             for k, v in values.items()
+                            for what, summary in (("", np.nanmean), ("/std", _deviation))
                             if v
                         },
                     )
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
         return result
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return float(np.nanstd(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def _run_name(row: Row, seed: int) -> str:
@@ -135,7 +141,7 @@ def _run_name(row: Row, seed: int) -> str:
 def _row_metrics(
     context: RunContext, row: Row, seeds: Sequence[int]
 ) -> dict[str, dict[str, list[float]]]:
-    collected: dict[str, dict[str, list[float]]] = {}
+    collected: dict[str, dict[str, list[float]]] = {"validation": {}, "test": {}}
     for seed in seeds:
         run = context.run_folder(_run_name(row, seed))
         found = run.read_json("result.json") if run.has("result.json") else {}
@@ -146,6 +152,4 @@ def _row_metrics(
             for name, value in metrics.items():
                 known = math.nan if value is None else value
                 collected.setdefault(split, {}).setdefault(name, []).append(known)
-    if not collected:
-        raise SweepError(f"no run of {row.name!r} finished: see the errors above")
     return collected

@@ -31,7 +31,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the report that ends a sweep."""
     metric, trials = result["selection_metric"], result["trials"]
-    shown = _test_metric(found["test"] for found in result["metrics"].values()) or metric
+    shown = test_metric(found["test"] for found in result["metrics"].values()) or metric
     rows = [
         [
             _ROLES[role],
@@ -68,13 +68,13 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
 def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the table that ends a comparison."""
     metric = result["selection_metric"]
-    shown = _test_metric(found["test"] for found in result["metrics"].values()) or metric
+    shown = test_metric(found["test"] for found in result["metrics"].values()) or metric
     columns = list(next(iter(result["paper"].values())))
     rows = [
         [
             name,
             spread(found["validation"].get(metric, [])),
-            spread(found["test"].get(shown, [])),
+            _with_count(spread(found["test"].get(shown, [])), found["test"].get(shown, []), result),
             *(f"{result['paper'][name][column]:.4f}" for column in columns),
         ]
         for name, found in result["metrics"].items()
@@ -96,12 +96,17 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
 
 
 def spread(values: Sequence[float | None]) -> str:
-    """Return mean ± standard deviation."""
+    """Return mean ± standard deviation; the mean alone of a single value."""
     known = [value for value in values if value is not None]
     if not known:
         return "undefined"
-    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-    return f"{statistics.fmean(known):.4f} ± {deviation:.4f}"
+    mean = f"{statistics.fmean(known):.4f}"
+    return f"{mean} ± {statistics.stdev(known):.4f}" if len(known) > 1 else mean
+
+
+def _with_count(text: str, values: Sequence[float | None], result: Mapping[str, Any]) -> str:
+    seeds = len(result["seeds"])
+    return text if len(values) in (0, seeds) else f"{text} ({len(values)} of {seeds} seeds)"
 
 
 def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list[str]:
@@ -119,8 +124,8 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
     ]
 
 
-def _test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
-    # Test rankings give SROCC even where validation has labelled pairs only.
+def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return what to show of test: rankings give SROCC even where validation has pairs only."""
     return "srocc" if any("srocc" in found for found in tests) else None
 
 

@@ -48,8 +48,8 @@ def add_run_results(
             name = waiting.pop(ready)
             try:
                 tracking.log_files(run_ids[name], context.run_folder(name), ray.get(ready))
-            except ray.exceptions.RayTaskError as error:
-                failures.append({"run": name, "error": str(error.cause)})
+            except ray.exceptions.RayError as error:
+                failures.append({"run": name, "error": str(getattr(error, "cause", error))})
             progress(len(run_ids) - len(waiting), len(run_ids))
     return failures
 

@@ -27,7 +27,7 @@ from rankloop.training.loop import Report, Schedule, train
 from rankloop.tuning.successive_halving import STEP, VALUE
 
 # Stands for an undefined validation metric (all scores equal, say): below any SROCC or accuracy.
-UNDEFINED = -1.0
+UNDEFINED = -2.0
 
 
 @dataclass(frozen=True)

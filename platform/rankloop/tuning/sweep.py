@@ -16,13 +16,14 @@ from rankloop.plots.sweep_plots import optimization_history, parameter_importanc
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
 from rankloop.tracking import Tracking, open_tracking
+from rankloop.training.checkpoints import load_latest
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Schedule
 from rankloop.training.publishing import publish
 from rankloop.tuning.run_results import add_run_results
-from rankloop.tuning.runs import RunContext, train_runs
+from rankloop.tuning.runs import UNDEFINED, RunContext, train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
 from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns
@@ -112,16 +113,42 @@ def run_sweep(
                     iter(watcher.failures), {"traceback": "see result folders of its runs"}
                 )
                 raise SweepError(f"none of {plan.trials} trials finished; {first['traceback']}")
-            ours = Run(_supervised_name(best), {**best.params, **plan.supervised}, plan.seed)
-            # If it fails, the result's list of failures says so; the sweep still has its winner.
+            if best.value == UNDEFINED:
+                raise SweepError(
+                    f"validation {context.metric} is undefined for every trial: all scores or all "
+                    "labels are equal; give more labelled data or more --steps"
+                )
+            runs = _runs_beside(context, plan, best)
+            # If one fails, the result's list of failures says so; the sweep still has its winner.
             with suppress(SweepError):
-                train_runs(context, FixedRuns([ours]), at_once=1, watcher=watcher)
+                train_runs(context, FixedRuns(runs), at_once=plan.at_once, watcher=watcher)
+            for trial in study.get_trials(deepcopy=False):
+                if trial.state.is_finished():
+                    run = Run(run_name(trial.number), trial.params, plan.seed, trial.number)
+                    watcher.ended_before(run.as_config(), trial.state == TrialState.FAIL)
             watcher.failures += add_run_results(context, tracking, watcher.run_ids, ["validation"])
             result = _conclude(context, prepared, plan, study, best, watcher)
             _track(tracking, parent, context, prepared, study, result)
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
         return result
+
+
+def _runs_beside(context: RunContext, plan: SweepPlan, best: FrozenTrial) -> list[Run]:
+    """Runs that the report needs besides the study's, or whose last checkpoint was damaged."""
+    runs = []
+    needed: list[tuple[str, Mapping[str, Any]]] = [
+        (run_name(best.number), best.params),
+        (run_name(0), plan.paper),
+    ]
+    if best.number:
+        values = {**best.params, **plan.supervised}
+        runs.append(Run(_supervised_name(best), values, plan.seed))
+    for name, given in needed:
+        last = load_latest(context.run_folder(name) / "checkpoints")
+        if last is not None and last.step < context.base.steps:
+            runs.append(Run(name, dict(given), plan.seed))
+    return runs
 
 
 def _conclude(
@@ -164,7 +191,7 @@ def _conclude(
 
 
 def _supervised_name(best: FrozenTrial) -> str:
-    return f"{run_name(best.number)}-supervised"
+    return f"{run_name(best.number)}-supervised" if best.number else PAPER_SUPERVISED
 
 
 def run_name(number: int) -> str:

@@ -1,13 +1,18 @@
 """Shows runs while they train: a line per event on the terminal, every value in MLflow."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
+from rankloop.errors import StorageError
 from rankloop.tracking import Tracking
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.tuning.runs import RunContext, RunWatcher
 from rankloop.tuning.successive_halving import STEP, VALUE
+
+# In a failed run's folder.
+FAILURE = "failure.json"
 
 
 class TrackingWatcher(RunWatcher):
@@ -31,18 +36,32 @@ class TrackingWatcher(RunWatcher):
 
     def started(self, run: dict[str, Any]) -> None:
         """Open the MLflow run, or go on in the one opened before a restart."""
-        config = self._context.run_config(run["values"])
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
         load_latest(self._context.run_folder(run["name"]) / "checkpoints")
+        self._open(run)
+        shown = ", ".join(f"{name} {_short(value)}" for name, value in run["values"].items())
+        self._say(run["name"], f"starts: {shown}")
+
+    def ended_before(self, run: dict[str, Any], failed: bool) -> None:
+        """Take in a run that ended while an earlier driver was at work."""
+        if run["name"] in self.run_ids:
+            return
+        self._open(run)
+        folder = self._context.run_folder(run["name"])
+        if failed and folder.has(FAILURE):
+            self.failures.append(folder.read_json(FAILURE))
+        self._tracking.finish(self.run_ids[run["name"]], "FAILED" if failed else "FINISHED")
+
+    def _open(self, run: dict[str, Any]) -> None:
+        config = self._context.run_config(run["values"])
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
             key=f"{self._context.folder}/{run['name']}",
             parent=self._parent,
             params={**config.model_dump(mode="json"), "seed": run["seed"]},
+            tags={"annotator": self._context.data.dataset.annotator},
         )
-        shown = ", ".join(f"{name} {_short(value)}" for name, value in run["values"].items())
-        self._say(run["name"], f"starts: {shown}")
 
     def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
         """Log an evaluation and the losses before it."""
@@ -71,9 +90,11 @@ class TrackingWatcher(RunWatcher):
         run_id = self.run_ids[run["name"]]
         if result.get("error"):
             last_line = result["error"].strip().splitlines()[-1]
-            self.failures.append(
-                {"run": run["name"], "error": last_line, "traceback": result["error"]}
-            )
+            failure = {"run": run["name"], "error": last_line, "traceback": result["error"]}
+            self.failures.append(failure)
+            # A full disk may be what failed it.
+            with suppress(StorageError):
+                self._context.run_folder(run["name"]).write_json(FAILURE, failure)
             self._tracking.finish(run_id, "FAILED")
             self._say(run["name"], f"failed: {last_line}")
             return
