@@ -86,6 +86,11 @@ def test_mlflow_has_one_parent_and_a_child_per_run(whole):
         assert "validation/srocc" in run.data.metrics
     steps = [p.step for p in client.get_metric_history(children[0].info.run_id, "loss/ranking")]
     assert len(steps) == len(set(steps)) > 0
+    # Run twice by now, registered once.
+    (version,) = client.search_model_versions("name = 'rankloop-ssranking'")
+    assert (
+        client.get_model_version_by_alias("rankloop-ssranking", "best").version == version.version
+    )
     for run in children:
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
         assert files >= {"result.json", "plots"}

@@ -67,8 +67,7 @@ def log_scorer(
     for output in run.outputs.model_outputs if run.outputs else []:
         logged = client.get_logged_model(output.model_id)
         if logged.name == name and logged.tags.items() >= tags.items() and _whole(logged):
-            if registered is not None:
-                _point_to(client, registered, run_id, str(logged.model_uri))
+            _register(client, registered, run_id, logged.model_id)
             return str(logged.model_uri)
     # Model.log would create it in the process's current experiment, not in the run's.
     created = client.create_logged_model(
@@ -95,20 +94,26 @@ def log_scorer(
                 for package in ("mlflow", *REQUIREMENTS)
             ],
         )
-    if registered is not None:
-        _point_to(client, registered, run_id, str(info.model_uri))
+    _register(client, registered, run_id, created.model_id)
     return str(info.model_uri)
 
 
-def _point_to(client: mlflow.MlflowClient, registered: str, run_id: str, uri: str) -> None:
+def _register(
+    client: mlflow.MlflowClient, registered: str | None, run_id: str, model_id: str
+) -> None:
+    if registered is None:
+        return
     # A driver killed between logging and registering has left the alias where it was.
     versions = client.search_model_versions(f"name = '{registered}' and run_id = '{run_id}'")
-    known = [version for version in versions if version.source == uri]
+    source = f"models:/{model_id}"
+    known = [version for version in versions if version.source == source]
     if not known:
         with suppress(MlflowException):
             # Another version may have made it before.
             client.create_registered_model(registered)
-        known = [client.create_model_version(registered, uri, run_id)]
+        # MLflow looks for the model in the process's current store.
+        with _tracking_uri(client.tracking_uri):
+            known = [client.create_model_version(registered, source, run_id, model_id=model_id)]
     client.set_registered_model_alias(registered, "best", known[0].version)
 
 
