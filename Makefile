@@ -1,5 +1,6 @@
 # make demo   a sweep on sample photographs, from nothing, in minutes
 # make test   the tests
+# make bench  speed beside plain loops and a plain DataLoader, in half an hour; keep the machine idle
 # make lint   ruff and mypy
 # make venv   the virtual environment alone, from the exact versions in requirements.lock
 # make lock   new exact versions, after pyproject.toml changed
@@ -7,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow lint venv lock
+.PHONY: demo test slow bench lint venv lock
 
 # Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 360 steps.
 demo: venv
@@ -20,6 +21,11 @@ test: venv
 
 slow: venv
 	$(BIN)/python -m pytest -m slow
+
+bench: venv
+	$(BIN)/python tests/benchmarks/bench_streams.py
+	$(BIN)/python tests/benchmarks/bench_sweep.py --trials 2
+	$(BIN)/python tests/benchmarks/bench_scoring.py
 
 lint: venv
 	$(BIN)/ruff check .

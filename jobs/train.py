@@ -15,6 +15,7 @@ from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
 from rankloop.training.loop import Schedule
 from rankloop.training.single import run_training
+from rankloop.tuning.report import training_report
 
 DESCRIPTION = """Train one configuration of METHOD (ssranking) and evaluate it on validation and
 test data.
@@ -63,9 +64,7 @@ def main() -> str:
         data_workers=options.data_workers,
         schedule=Schedule(options.evaluate_every or tenth, options.checkpoint_every or tenth),
     )
-    for split, metrics in result["metrics"].items():
-        shown = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
-        print(f"{split}: {shown}")
+    print(training_report(result))
     return str(folder)
 
 

@@ -442,7 +442,7 @@ def test_a_real_server_is_used_and_resumed(monkeypatch, tmp_path, server, capfd)
     assert history(client, child, "loss") == [(s, float(s)) for s in range(1500)]
     assert list((tmp_path / "served").rglob("result.json"))
     assert not (tmp_path / "storage").exists()
-    assert tracking.ui_command == f"{server}/#/experiments/{experiment}"
+    assert ui_command(storage) == server
     assert tracking.comparison_url(parent, [child]).startswith(f"{server}/#/compare-runs?runs=")
     # The server's own lines about finished runs would come after a job's last line.
     assert capfd.readouterr().out == ""

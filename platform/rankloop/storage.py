@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,19 +144,6 @@ class Folder:
                 destination_filesystem=pafs.LocalFileSystem(),
             )
         return destination
-
-    def send(self, source: Path) -> None:
-        """Copy a local folder with all that is in it into this one."""
-        with explained(f"copy {source} to {self}"):
-            if self.is_local:
-                shutil.copytree(source, self.path, dirs_exist_ok=True)
-                return
-            pafs.copy_files(
-                str(source),
-                self.path,
-                source_filesystem=pafs.LocalFileSystem(),
-                destination_filesystem=self.filesystem,
-            )
 
 
 def open_folder(location: str) -> Folder:

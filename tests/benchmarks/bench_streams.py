@@ -27,10 +27,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from rankloop.cluster import connected
 from rankloop.datasets.options import DataOptions
-from rankloop.methods.method import Batch, ExampleStream
+from rankloop.methods.method import Batch, ExampleStream, OpenStreams
 from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
 from rankloop.storage import open_folder
-from rankloop.streams.batches import OpenStreams, plain_batches
+from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import ray_batches
 from rankloop.streams.shared_images import share_images
 from rankloop.training.experiment import Prepared, prepare_data

@@ -39,7 +39,6 @@ def test_score_plot_shows_every_image_with_directions_and_srocc():
     assert axes.get_xlabel() == "blur rank, lower is better"
     assert axes.get_ylabel() == "score, higher is better"
     assert f"SROCC {-spearmanr(scores, labels).statistic:.3f}" in axes.get_title()
-    assert "synthetic" not in axes.get_title()
     assert min(png_size(figure)) > 300
 
 
@@ -53,16 +52,6 @@ def test_score_plot_turns_srocc_with_the_directions():
     )
     assert "SROCC -1.000" in figure.axes[0].get_title()
     assert figure.axes[0].get_ylabel() == "score, lower is better"
-
-
-def test_score_plot_says_when_labels_are_synthetic():
-    figure = score_plot(
-        [1.0, 2.0],
-        [1.0, 2.0],
-        label_name="hidden blur strength (synthetic)",
-        labels_higher_is_better=False,
-    )
-    assert "synthetic annotator" in figure.axes[0].get_title()
 
 
 def test_score_plot_of_one_image_has_an_undefined_srocc():

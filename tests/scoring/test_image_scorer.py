@@ -108,7 +108,7 @@ def test_of_a_run_the_newest_whole_checkpoint_is_taken_saying_so(
     with caplog.at_level(logging.WARNING, "rankloop"):
         assert find_checkpoint(str(tmp_path)).step == 1
     assert "step-000000003 is damaged" in caplog.text
-    assert "scoring with the one before, step-000000001" in caplog.text
+    assert "using the one before, step-000000001" in caplog.text
     _cut_in_half(folders[0], "config.json")
     with pytest.raises(CheckpointError, match=r"no checkpoint of .* is whole"):
         find_checkpoint(str(tmp_path))

@@ -111,7 +111,7 @@ def test_a_truncated_file_is_detected_and_the_checkpoint_before_used(folder, cap
         assert_same(load_latest(folder), made(1))
     (warning,) = [record.getMessage() for record in caplog.records]
     assert step_name(2) in warning
-    assert warning.endswith(f"going on from the one before, {step_name(1)}")
+    assert warning.endswith(f"using the one before, {step_name(1)}")
 
 
 @pytest.mark.parametrize("file", FILES[:3])

@@ -152,7 +152,7 @@ def test_a_truncated_checkpoint_is_passed_over(run, uncut, tmp_path, caplog, fil
         assert_ends_as(uncut, tmp_path, *run(tmp_path))
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "rankloop"]
     assert step_name(6) in warning
-    assert warning.endswith(f"going on from the one before, {step_name(3)}")
+    assert warning.endswith(f"using the one before, {step_name(3)}")
 
 
 def test_a_loss_that_is_not_finite_names_the_step(run, tmp_path):

@@ -63,6 +63,11 @@ class Dataset:
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the labels are the synthetic annotator's, which must be said of any number."""
+        return self.annotator.startswith("synthetic")
+
 
 def split_indices(dataset: Dataset, split: Split) -> np.ndarray:
     """Return the rows of ``dataset.images`` that are in a split, int64 (n,), ascending."""

@@ -1,33 +1,14 @@
 """What every method gives: training, tuning and scoring work with any of them through this."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from rankloop.datasets.dataset import Dataset
-
-
-class MethodConfig(Protocol):
-    """Fields that every method's frozen Pydantic configuration has."""
-
-    @property
-    def backbone(self) -> str:
-        """Name of the backbone network."""
-
-    @property
-    def image_size(self) -> int:
-        """Side in pixels to which images are brought before they are ranked."""
-
-    @property
-    def steps(self) -> int:
-        """Training budget in optimiser steps."""
-
-    def model_dump(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +40,9 @@ class ExampleStream:
 
 # Stream name -> column name -> tensor whose first dimension is the row.
 Batch = Mapping[str, Mapping[str, torch.Tensor]]
+Streams = Mapping[str, ExampleStream]
+# (streams, first step, one past the last step, rank, workers) to one batch per step.
+OpenStreams = Callable[[Streams, int, int, int, int], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +51,9 @@ class Method:
 
     Attributes:
         name: as on the command line.
-        config: its frozen Pydantic model.
+        config: its frozen Pydantic model; the loop and the jobs read ``backbone``, ``weights``,
+            ``image_size`` (side in pixels to which images are brought), ``steps`` (the training
+            budget) and ``learning_rate`` of it.
         higher_is_better: whether a higher score means a better image.
         build: (config, seed) to a seeded model that maps uint8 (n, 3, h, w) to scores (n,).
         streams: (config, data, seed) to named streams over the training split.

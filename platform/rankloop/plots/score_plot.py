@@ -46,10 +46,7 @@ def score_plot(
         linewidths=0,
     )
     shown = f"SROCC {value:.3f}" if np.isfinite(value) else "SROCC undefined"
-    lines = [f"{shown}, {len(scores):,} images"]
-    if "synthetic" in label_name.lower():
-        lines.append("labels by a synthetic annotator")
-    axes.set_title("\n".join(lines), fontsize=12)
+    axes.set_title(f"{shown}, {len(scores):,} images", fontsize=12)
     axes.set_xlabel(f"{label_name}, {_direction(labels_higher_is_better)}")
     axes.set_ylabel(f"score, {_direction(scores_higher_is_better)}")
     tidy(axes, grid="both")

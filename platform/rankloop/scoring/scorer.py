@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +19,13 @@ from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.storage import Folder, open_folder
-from rankloop.training.checkpoints import Checkpoint, load_checkpoint
+from rankloop.training.checkpoints import (
+    Checkpoint,
+    load_checkpoint,
+    load_latest,
+    restored_model,
+)
 
-_log = logging.getLogger("rankloop")
 _cudnn_flags = threading.Lock()
 
 
@@ -125,18 +128,13 @@ def find_checkpoint(location: str | Folder) -> Checkpoint:
         if candidate.has("state.json"):
             return load_checkpoint(candidate, training=False)
     run = folder / "checkpoints"
-    damaged: list[str] = []
-    for name in sorted((n for n in run.names() if n.startswith("step-")), reverse=True):
-        try:
-            checkpoint = load_checkpoint(run / name, training=False)
-        except CheckpointError as error:
-            damaged.append(str(error))
-            continue
-        for message in damaged:
-            _log.warning("%s; scoring with the one before, %s", message, name)
-        return checkpoint
-    if damaged:
-        raise CheckpointError(f"no checkpoint of {folder} is whole: {'; '.join(damaged)}")
+    newest = load_latest(run, training=False)
+    if newest is not None:
+        return newest
+    if any(name.startswith("step-") for name in run.names()):
+        raise CheckpointError(
+            f"no checkpoint of {folder} is whole: train again, or score with another"
+        )
     raise CheckpointError(
         f"no checkpoint in {folder}: looked for state.json, checkpoint/state.json and "
         "checkpoints/step-*; give the folder of a checkpoint, of a result or of a run"
@@ -151,26 +149,14 @@ def make_scorer(checkpoint: Checkpoint, device: str = "cpu") -> ImageScorer:
     """
     method = find_method(checkpoint.config["method"])
     config = make_config(method.config, checkpoint.config["config"])
-    model = method.build(_without_initial_weights(config), 0)
-    try:
-        model.load_state_dict(checkpoint.model)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the checkpoint of step {checkpoint.step} does not fit the {method.name} model of its "
-            f"own configuration: {' '.join(str(error).split())}"
-        ) from error
-    return ImageScorer(method, config, model.to(device).eval(), torch.device(device))
+    model = restored_model(method, config, checkpoint)
+    return ImageScorer(method, config, model.to(device), torch.device(device))
 
 
 def checkpoint_digest(checkpoint: Checkpoint) -> str:
     """Return a hexadecimal digest that two checkpoints share only if they score alike."""
     config = json.dumps(checkpoint.config, sort_keys=True).encode()
     return hashlib.sha256(save(checkpoint.model) + config).hexdigest()
-
-
-def _without_initial_weights(config: Any) -> Any:
-    # The checkpoint replaces them: nothing need be downloaded, nor the file still be there.
-    return config.model_copy(update={"weights": "none"}) if hasattr(config, "weights") else config
 
 
 @contextmanager

@@ -2,18 +2,15 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from rankloop.errors import ConfigError
-from rankloop.methods.method import Batch, ExampleStream
+from rankloop.methods.method import Batch, ExampleStream, Streams
 
-Streams = Mapping[str, ExampleStream]
-# (streams, first step, one past the last step, rank, workers) to one batch per step.
-OpenStreams = Callable[[Streams, int, int, int, int], Iterator[Batch]]
 _AHEAD = 2
 
 

@@ -10,8 +10,8 @@ import torch
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rankloop.errors import DataError
-from rankloop.methods.method import Batch, ExampleStream
-from rankloop.streams.batches import Streams, worker_items
+from rankloop.methods.method import Batch, ExampleStream, Streams
+from rankloop.streams.batches import worker_items
 
 # A dataset is planned as a whole before its first row comes: long runs are planned in parts.
 STEPS_PER_DATASET = 1000

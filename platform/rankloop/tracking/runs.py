@@ -54,12 +54,10 @@ class Tracking:
 
     Attributes:
         uri: where the runs are, without a password.
-        notes: what a user should know about that place; may be empty.
     """
 
     def __init__(self, client: Any, location: Location) -> None:
         self.uri = location.shown
-        self.notes = location.notes
         self._client = client
         self._location = location
         self._warned = False
@@ -68,17 +66,10 @@ class Tracking:
         # Run id -> metric name -> steps that MLflow has.
         self._steps: dict[str, dict[str, set[int]]] = {}
 
-    @property
-    def ui_command(self) -> str:
-        """The shell command that opens the page with the runs, or the page itself on a server."""
-        newest = next(reversed(self._experiments.values()), None)
-        page = f"/#/experiments/{newest}" if self._location.on_server and newest else ""
-        return self._location.ui_command + page
-
     def comparison_url(self, parent: str, children: Sequence[str]) -> str:
         """Return the page that compares runs, with parallel coordinates.
 
-        Without a server it is there once ``ui_command`` runs.
+        Without a server it is there once `rankloop.tracking.ui_command` runs.
 
         Args:
             parent: the run that they are children of, opened by this object.
@@ -190,6 +181,29 @@ class Tracking:
             self._client.log_batch(run_id, metrics=batch)
             for metric in batch:
                 steps.setdefault(metric.key, set()).add(metric.step)
+
+    def log_evaluation(
+        self,
+        run_id: str,
+        step: int,
+        metrics: Mapping[str, float],
+        losses: Iterable[tuple[int, Mapping[str, float]]],
+    ) -> None:
+        """Log an evaluation's validation metrics and the loss terms of the steps before it.
+
+        Args:
+            run_id: the run.
+            step: training steps done.
+            metrics: validation metrics by name.
+            losses: step, counted from 0, and its loss terms by name.
+        """
+        points = [
+            (f"loss/{name}", value, before + 1)
+            for before, terms in losses
+            for name, value in terms.items()
+        ]
+        points += [(f"validation/{name}", value, step) for name, value in metrics.items()]
+        self.log_points(run_id, points)
 
     def _known_steps(self, run_id: str) -> dict[str, set[int]]:
         if run_id not in self._steps:

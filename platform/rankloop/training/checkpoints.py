@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
+from torch import nn
 
 from rankloop.errors import CheckpointError, StorageError
+from rankloop.methods.method import Method
 from rankloop.storage import Folder
 
 KEEP = 2
@@ -108,24 +110,46 @@ def step_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def load_latest(parent: Folder) -> Checkpoint | None:
+def load_latest(parent: Folder, *, training: bool = True) -> Checkpoint | None:
     """Return the newest whole checkpoint of a run, or None when there is none.
 
     A damaged checkpoint is passed over with a warning that names it and the one used instead.
+
+    Args:
+        parent: folder of the run's checkpoints.
+        training: whether to read the optimiser's tensors too.
     """
     damaged: list[str] = []
     for name in sorted(_steps(parent), reverse=True):
         try:
-            checkpoint = load_checkpoint(parent / name)
+            checkpoint = load_checkpoint(parent / name, training=training)
         except CheckpointError as error:
             damaged.append(str(error))
             continue
         for message in damaged:
-            _log.warning("%s; going on from the one before, %s", message, name)
+            _log.warning("%s; using the one before, %s", message, name)
         return checkpoint
     for message in damaged:
-        _log.warning("%s; no earlier one is whole, starting again from step 0", message)
+        _log.warning("%s; no earlier one is whole", message)
     return None
+
+
+def restored_model(method: Method, config: Any, checkpoint: Checkpoint) -> nn.Module:
+    """Return a checkpoint's model on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: its tensors do not fit the model that the configuration describes.
+    """
+    # The checkpoint replaces the initial weights: none need to be found or downloaded.
+    model = method.build(config.model_copy(update={"weights": "none"}), 0)
+    try:
+        model.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} does not fit the {method.name} model of its "
+            f"own configuration: {' '.join(str(error).split())}"
+        ) from error
+    return model.eval()
 
 
 def prune(parent: Folder, keep: int = KEEP) -> None:

@@ -11,7 +11,12 @@ from rankloop.datasets.dataset import Split
 from rankloop.errors import CheckpointError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
-from rankloop.training.checkpoints import Checkpoint, load_latest, save_checkpoint
+from rankloop.training.checkpoints import (
+    Checkpoint,
+    load_latest,
+    restored_model,
+    save_checkpoint,
+)
 from rankloop.training.evaluation import Evaluation, evaluate
 from rankloop.training.loop import Report, progress_of, report_at
 
@@ -57,10 +62,7 @@ def final_model(
     if checkpoint.config["config"] != config.model_dump(mode="json"):
         raise CheckpointError(f"{run} holds a model of another configuration")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # The checkpoint replaces initial weights: none need to be found or downloaded.
-    model = method.build(config.model_copy(update={"weights": "none"}), 0)
-    model.load_state_dict(checkpoint.model)
-    model.to(device)
+    model = restored_model(method, config, checkpoint).to(device)
     evaluations: dict[str, Evaluation] = {
         split: evaluate(method, model, data, split, device) for split in splits
     }

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rankloop.errors import CheckpointError, StorageError, TrainingError
-from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.methods.method import Batch, Method, OpenStreams, TrainingData
 from rankloop.randomness import derived_seed
 from rankloop.storage import Folder
 from rankloop.training.checkpoints import (
@@ -24,8 +24,6 @@ from rankloop.training.checkpoints import (
 )
 from rankloop.training.evaluation import evaluate
 from rankloop.training.optimizer_state import optimizer_tensors, restore_optimizer
-
-OpenStreams = Callable[[Mapping[str, ExampleStream], int, int, int, int], Iterator[Batch]]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def publish(
         registered: registered model whose newest version, with the alias ``best``, this becomes.
     """
     checkpoint = publish_checkpoint(final, folder)
-    names = save_figures(folder, {**_figures(method, final, data), **(figures or {})})
+    drawn = {**_figures(method, final, data), **(figures or {})}
+    names = save_figures(folder, drawn, annotator=data.dataset.annotator)
     tracking.log_files(run_id, folder, names)
     _log_model(checkpoint, final, data, tracking, run_id, registered)
 
@@ -85,7 +86,7 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
             test.scores[some],
             columns=8,
             higher_is_better=method.higher_is_better,
-            title=f"test images of {dataset.name}, labels: {dataset.annotator}",
+            title=f"test images of {dataset.name}",
         )
     return found
 

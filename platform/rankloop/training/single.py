@@ -3,6 +3,7 @@
 from typing import Any
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
+from rankloop.datasets.dataset import Dataset
 from rankloop.locking import locked
 from rankloop.methods.method import Method
 from rankloop.storage import Folder
@@ -49,7 +50,6 @@ def run_training(
         )
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
         load_latest(folder / "checkpoints")
-        metric = selection_metric(prepared.data.dataset)
         with tracking.ending(run_id):
             train_distributed(
                 method,
@@ -63,7 +63,9 @@ def run_training(
                     max(1, data_workers_per_gpu()) if data_workers is None else data_workers
                 ),
                 use_gpu=gpus_per_run() > 0,
-                on_report=lambda report: _show(tracking, run_id, report, config.steps, metric),
+                on_report=lambda report: _show(
+                    tracking, run_id, report, config.steps, prepared.data.dataset
+                ),
             )
             final = final_model(method, config, folder, prepared.data)
             result = write_result(
@@ -73,18 +75,17 @@ def run_training(
         return result
 
 
-def _show(tracking: Tracking, run_id: str, report: Report, steps: int, metric: str) -> bool:
-    points = [
-        (f"loss/{name}", value, step + 1)
-        for step, terms in report.losses.items()
-        for name, value in terms.items()
-    ]
-    points += [(f"validation/{name}", value, report.step) for name, value in report.metrics.items()]
-    tracking.log_points(run_id, points)
+def _show(tracking: Tracking, run_id: str, report: Report, steps: int, dataset: Dataset) -> bool:
+    tracking.log_evaluation(run_id, report.step, report.metrics, report.losses.items())
     last = report.losses[max(report.losses)] if report.losses else {}
     losses = ", ".join(f"{name} loss {value:.4f}" for name, value in last.items())
+    metric = selection_metric(dataset)
     value = report.metrics.get(metric, float("nan"))
-    print(f"step {report.step} of {steps}: {losses}, validation {metric} {value:.4f}", flush=True)
+    synthetic = " (synthetic labels)" if dataset.is_synthetic else ""
+    print(
+        f"step {report.step} of {steps}: {losses}, validation {metric} {value:.4f}{synthetic}",
+        flush=True,
+    )
     return True
 
 

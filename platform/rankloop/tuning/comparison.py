@@ -111,7 +111,8 @@ def run_comparison(
                 {row.name: dict(row.paper) for row in rows},
                 metric,
             )
-            files = save_figures(folder, {"comparison.png": figure})
+            annotator = prepared.data.dataset.annotator
+            files = save_figures(folder, {"comparison.png": figure}, annotator=annotator)
             tracking.log_files(parent, folder, [*files, "result.json"])
             for name, found in metrics.items():
                 for split, values in found.items():

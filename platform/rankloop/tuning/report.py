@@ -1,4 +1,4 @@
-"""What a sweep or a comparison found, as a few lines of text."""
+"""What a training, a sweep or a comparison found, as a few lines of text."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +28,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def training_report(result: Mapping[str, Any]) -> str:
+    """Return the line per split that ends a training."""
+    return "\n".join(
+        f"{split} (labels: {result['data']['annotator']}): "
+        + ", ".join(f"{_title(name)} {_number(value)}" for name, value in metrics.items())
+        for split, metrics in result["metrics"].items()
+    )
+
+
 def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the report that ends a sweep."""
     metric, trials = result["selection_metric"], result["trials"]
@@ -49,7 +58,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             "",
             f"Sweep of {result['method']} on {result['data']['name']} "
             f"(labels: {result['data']['annotator']}), seed {result['seeds'][0]}, "
-            f"{result['budget']['steps']} steps per trial",
+            f"{result['budget']['steps']} steps per trial, {_network(result)}",
             f"trials: {trials['finished']} finished, {trials['stopped_early']} stopped early, "
             f"{trials['failed']} failed, {trials['to_go_on_with']} to go on with "
             "(run the same command again)",
@@ -58,11 +67,32 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             "",
             table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
             "",
-            "The paper publishes the learning rate; its margins, weight and blur strength are our "
-            "documented defaults.",
+            "The paper's configuration is trained with this network and budget. The paper "
+            "publishes the learning rate; margins, weight and blur strength are our documented "
+            "defaults.",
+            *_warning(result),
             *_closing(result, folder, storage),
         ]
     )
+
+
+def _network(result: Mapping[str, Any]) -> str:
+    config = result["config"]
+    return f"{config['backbone']} on images of {config['image_size']} pixels"
+
+
+def _warning(result: Mapping[str, Any]) -> list[str]:
+    metric, found = result["selection_metric"], result["metrics"]
+    best, without = (
+        found.get(role, {}).get("validation", {}).get(metric)
+        for role in ("best", "best_supervised")
+    )
+    if best is None or without is None or without <= best:
+        return []
+    return [
+        "On validation the best trial does better with weight 0: at this budget the ranks did not "
+        "help it."
+    ]
 
 
 def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
@@ -85,7 +115,8 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
             "",
             f"{result['method']} on {result['data']['name']} "
             f"(labels: {result['data']['annotator']}), seeds {result['seeds']}, "
-            f"{result['budget']['steps']} steps; mean ± standard deviation over seeds",
+            f"{result['budget']['steps']} steps, {_network(result)}; "
+            "mean ± standard deviation over seeds",
             "",
             table([*header, *(f"paper {column}" for column in columns)], rows),
             "",

@@ -79,7 +79,7 @@ def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[S
         metrics = final.metrics
         for split in splits:
             figures[f"{split}_scores.png"] = scores_figure(method, final, data, split)
-    files = save_figures(run, figures)
+    files = save_figures(run, figures, annotator=data.dataset.annotator)
     # Last, since its presence says that the pictures are there too.
     write_result(
         run,

@@ -39,6 +39,11 @@ class Run:
         }
 
 
+def run_name(number: int) -> str:
+    """Name of a trial's run."""
+    return f"trial-{number:04d}"
+
+
 class _Suggestions(Searcher):
     """Base of both: Tune's own snapshots hold nothing of ours, the result folder does."""
 
@@ -114,7 +119,7 @@ class StudyRuns(_Suggestions):
             number, values = ask(self._study, self._space, self._seed)
         else:
             return None
-        return Run(f"trial-{number:04d}", values, self._seed, number)
+        return Run(run_name(number), values, self._seed, number)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -26,7 +26,7 @@ from rankloop.tuning.run_results import add_run_results
 from rankloop.tuning.runs import UNDEFINED, RunContext, train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
-from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns
+from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns, run_name
 from rankloop.tuning.watcher import TrackingWatcher
 
 PAPER_SUPERVISED = "paper-supervised"
@@ -127,8 +127,9 @@ def run_sweep(
                     run = Run(run_name(trial.number), trial.params, plan.seed, trial.number)
                     watcher.ended_before(run.as_config(), trial.state == TrialState.FAIL)
             watcher.failures += add_run_results(context, tracking, watcher.run_ids, ["validation"])
-            result = _conclude(context, prepared, plan, study, best, watcher)
-            _track(tracking, parent, context, prepared, study, result)
+            winner = _final(context, prepared, run_name(best.number), best.params)
+            result = _conclude(context, prepared, plan, study, best, winner, watcher)
+            _track(tracking, parent, context, prepared, study, winner, result)
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
         return result
@@ -157,10 +158,9 @@ def _conclude(
     plan: SweepPlan,
     study: optuna.Study,
     best: FrozenTrial,
+    winner: FinalModel,
     watcher: TrackingWatcher,
 ) -> dict[str, Any]:
-    method, data, folder = find_method(context.method), prepared.data, context.folder
-    winner = _final(context, prepared, run_name(best.number), dict(best.params))
     metrics = {"best": winner.metrics}
     for role, name, values in (
         ("best_supervised", _supervised_name(best), {**best.params, **plan.supervised}),
@@ -168,15 +168,15 @@ def _conclude(
         ("paper_supervised", PAPER_SUPERVISED, {**plan.paper, **plan.supervised}),
     ):
         try:
-            metrics[role] = _final(context, prepared, name, dict(values)).metrics
+            metrics[role] = _final(context, prepared, name, values).metrics
         except CheckpointError:
             # It failed; watcher.failures, which is in the result, says why.
             continue
     return write_result(
-        folder,
-        method,
+        context.folder,
+        find_method(context.method),
         context.run_config(dict(best.params)),
-        data.dataset,
+        prepared.data.dataset,
         seeds=[plan.seed],
         metrics=metrics,
         more={
@@ -194,17 +194,12 @@ def _supervised_name(best: FrozenTrial) -> str:
     return f"{run_name(best.number)}-supervised" if best.number else PAPER_SUPERVISED
 
 
-def run_name(number: int) -> str:
-    """Name of a trial's run."""
-    return f"trial-{number:04d}"
-
-
 def _final(
-    context: RunContext, prepared: Prepared, name: str, values: dict[str, Any]
+    context: RunContext, prepared: Prepared, name: str, values: Mapping[str, Any]
 ) -> FinalModel:
     return final_model(
         find_method(context.method),
-        context.run_config(values),
+        context.run_config(dict(values)),
         context.run_folder(name),
         prepared.data,
     )
@@ -216,9 +211,9 @@ def _track(
     context: RunContext,
     prepared: Prepared,
     study: optuna.Study,
+    winner: FinalModel,
     result: dict[str, Any],
 ) -> None:
-    winner = _final(context, prepared, run_name(result["best_trial"]), result["best_values"])
     figures = {
         "optimization_history.png": optimization_history(study),
         "parameter_importance.png": parameter_importance(study),

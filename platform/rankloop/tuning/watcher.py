@@ -65,23 +65,17 @@ class TrackingWatcher(RunWatcher):
 
     def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
         """Log an evaluation and the losses before it."""
-        points = [
-            (f"loss/{name}", value, step + 1)
-            for step, terms in result["losses"]
-            for name, value in terms.items()
-        ]
-        points += [
-            (f"validation/{name}", value, result[STEP]) for name, value in result["metrics"].items()
-        ]
-        self._tracking.log_points(self.run_ids[run["name"]], points)
+        run_id = self.run_ids[run["name"]]
+        self._tracking.log_evaluation(run_id, result[STEP], result["metrics"], result["losses"])
         value = result[VALUE]
         if result[STEP] >= self._context.base.steps and run["number"] is not None:
             self._best = max(self._best or (value, run["name"]), (value, run["name"]))
+        synthetic = " (synthetic labels)" if self._context.data.dataset.is_synthetic else ""
         best = f"   best so far {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
         self._say(
             run["name"],
             f"step {result[STEP]} of {self._context.base.steps}: "
-            f"validation {self._context.metric} {value:.4f}{best}",
+            f"validation {self._context.metric} {value:.4f}{synthetic}{best}",
         )
 
     def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:
