@@ -16,8 +16,9 @@ demo: venv
 	  --backbone shallow --image-size 72 --input-size 64 --labelled-pairs 16 --unlabelled-sets 16 \
 	  --steps 360
 
+# Files side by side: tests on a real Ray mostly wait for its processes to start.
 test: venv
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 slow: venv
 	$(BIN)/python -m pytest -m slow

@@ -66,7 +66,7 @@ def cluster(tmp_path_factory, free_port):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while submit(environment, "python", "-c", "print(1)").returncode:
         assert time.monotonic() < deadline, "the cluster did not come up"
         time.sleep(1)
