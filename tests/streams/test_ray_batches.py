@@ -90,6 +90,18 @@ def test_several_streams_keep_step():
         assert batch["a"]["sign"].dtype == torch.int8
 
 
+def test_steps_are_whole_whatever_their_size():
+    # Some steps to a block, one step to a block, and blocks that a task does not divide into.
+    for size in (10, 2**20, 20 * 2**20):
+
+        def row(step, item, size=size):
+            return {"x": np.full(size, 10 * step + item, np.uint8)}
+
+        batches = ray_batches({"a": ExampleStream(2, row)}, 3, 22, data_workers=2)
+        found = [batch["a"]["x"][:, [0, -1]].tolist() for batch in batches]
+        assert found == [[[10 * s, 10 * s], [10 * s + 1, 10 * s + 1]] for s in range(3, 22)]
+
+
 def test_the_data_error_of_a_row_comes_out_as_it_is():
     def row(step, item):
         if step == 2:
@@ -101,9 +113,12 @@ def test_the_data_error_of_a_row_comes_out_as_it_is():
     assert str(caught.value) == "no readable image for step 2, item 0"
 
 
-def test_another_error_of_a_row_keeps_its_message():
+@pytest.mark.parametrize("broken", [0, 1])
+def test_another_error_of_a_row_keeps_its_message(broken):
     def row(step, item):
-        raise RuntimeError("something else")
+        if step == broken:
+            raise RuntimeError("something else")
+        return {"x": np.zeros(1)}
 
     with pytest.raises(DataError, match="something else"):
         list(ray_batches({"a": ExampleStream(1, row)}, 0, 2, data_workers=1))

@@ -1,6 +1,7 @@
 """The same batches as `plain_batches`, made by Ray Data on any core of the cluster."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,9 +18,10 @@ from rankloop.streams.batches import worker_items
 STEPS_PER_DATASET = 1000
 # Little enough that tasks find room beside training workers that hold most of a small machine.
 CPUS_PER_TASK = 0.25
-# Between two tasks a core waits some 20 ms for the next: tasks are long, and give what they have.
-STEPS_PER_TASK = 16
-BLOCK_BYTES = 48 * 2**20
+# Between two tasks a core waits some 20 ms for the next: tasks are long, and give what they have
+# block by block. All that a task makes may have to wait in memory for the task before it.
+TASK_BYTES, TASK_STEPS = 256 * 2**20, 64
+BLOCK_BYTES, BLOCK_STEPS = 16 * 2**20, 16
 _AHEAD = 2
 
 
@@ -36,7 +38,8 @@ def ray_batches(
     """Yield the batch of each step in [start, stop), made ahead by Ray Data tasks.
 
     Rows are uint8 tensors of fixed shape, one row per ranked set. Their content and order depend on
-    (seed, step) only, not on the number of tasks.
+    (seed, step) only, not on the number of tasks. They are views of the object store's read-only
+    memory: writing into one ends the process.
 
     Args:
         streams: named streams of rows.
@@ -77,15 +80,20 @@ def _rows(
     in_group: bool,
 ) -> Iterator[dict[str, torch.Tensor]]:
     items = worker_items(stream, rank, workers)
-    starts = range(start, stop, STEPS_PER_TASK)
+    step_bytes = len(items) * _row_bytes(stream, start, items[0])
+    per_block = min(max(1, BLOCK_BYTES // step_bytes), BLOCK_STEPS)
+    per_task = min(max(per_block, TASK_BYTES // step_bytes), TASK_STEPS)
+    starts = range(start, stop, per_task)
 
     def make(numbers: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         first = int(numbers["first"][0])
-        for step in range(first, min(first + STEPS_PER_TASK, stop)):
-            rows = [stream.row(step, item) for item in items]
-            yield {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        last = min(first + per_task, stop)
+        for block in range(first, last, per_block):
+            yield _block(stream, range(block, min(block + per_block, last)), items)
 
-    _set_up(in_group)
+    # Ray Data joins what a task yields until it is larger than this, then cuts at 1.5 times this:
+    # a block is exactly what was yielded, and neither joined nor cut.
+    _set_up(in_group, block_bytes=round(0.9 * step_bytes * per_block))
     # Blocks made here need no tasks of their own, as those of ray.data.range do.
     numbers = ray.data.from_blocks([pa.table({"first": [first]}) for first in starts])
     dataset = numbers.map_batches(
@@ -93,12 +101,10 @@ def _rows(
     )
     dataset.context.execution_options.preserve_order = True
     try:
-        batches = dataset.iter_batches(
-            batch_size=len(items), batch_format="numpy", prefetch_batches=_AHEAD
-        )
-        for batch in batches:
-            # The object store's memory is read-only, which torch tensors cannot be.
-            yield {name: torch.from_numpy(np.array(column)) for name, column in batch.items()}
+        for block in dataset.iter_batches(
+            batch_size=None, batch_format="numpy", prefetch_batches=_AHEAD
+        ):
+            yield from _steps(block, len(items))
     except ray.exceptions.RayTaskError as error:
         if not isinstance(error.cause, DataError):
             raise DataError(str(error)) from error
@@ -106,13 +112,47 @@ def _rows(
         raise DataError(str(error.cause).partition("\n")[0]) from error
 
 
-def _set_up(in_group: bool) -> None:
+def _row_bytes(stream: ExampleStream, step: int, item: int) -> int:
+    try:
+        return sum(column.nbytes for column in stream.row(step, item).values())
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{type(error).__name__}: {error}") from error
+
+
+def _block(stream: ExampleStream, steps: range, items: range) -> dict[str, np.ndarray]:
+    places = [(step, item) for step in steps for item in items]
+    columns: dict[str, np.ndarray] = {}
+    for number, place in enumerate(places):
+        for name, value in stream.row(*place).items():
+            if not number:
+                columns[name] = np.empty((len(places), *value.shape), value.dtype)
+            columns[name][number] = value
+    return columns
+
+
+def _steps(block: dict[str, np.ndarray], rows: int) -> Iterator[dict[str, torch.Tensor]]:
+    count = len(next(iter(block.values())))
+    assert count % rows == 0, f"Ray Data cut a block of {count} rows within a step of {rows}"
+    for first in range(0, count, rows):
+        yield {name: _read_only(column[first : first + rows]) for name, column in block.items()}
+
+
+def _read_only(column: np.ndarray) -> torch.Tensor:
+    # The object store's memory is read in place; torch warns since it has no read-only tensors.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(column)
+
+
+def _set_up(in_group: bool, block_bytes: int) -> None:
     context = ray.data.DataContext.get_current()
     if in_group:
         context.scheduling_strategy = PlacementGroupSchedulingStrategy(
             ray.util.get_current_placement_group()
         )
-    context.target_max_block_size = BLOCK_BYTES
+    context.target_max_block_size = block_bytes
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # Else the error of a row comes wrapped, without its type and message.
