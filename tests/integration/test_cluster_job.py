@@ -66,19 +66,20 @@ def cluster(tmp_path_factory, free_port):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )
-    deadline = time.monotonic() + 200
-    while submit(environment, "python", "-c", "print(1)").returncode:
-        assert time.monotonic() < deadline, "the cluster did not come up"
-        time.sleep(1)
-    yield environment
-    started = psutil.Process(head.pid).children(recursive=True)
-    for process in [psutil.Process(head.pid), *started]:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    head.wait()
-    shutil.rmtree(notes, ignore_errors=True)
+    try:
+        deadline = time.monotonic() + 200
+        while submit(environment, "python", "-c", "print(1)").returncode:
+            assert time.monotonic() < deadline, "the cluster did not come up"
+            time.sleep(1)
+        yield environment
+    finally:
+        for process in [*psutil.Process(head.pid).children(recursive=True), head]:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        head.wait()
+        shutil.rmtree(notes, ignore_errors=True)
 
 
 def submit(environment, *command):
