@@ -49,7 +49,10 @@ def main() -> str:
     """Run the job and return its result folder."""
     options = parse(CompareOptions, DESCRIPTION, smoke={"seeds": (0, 1)})
     at_least(0, data_workers=options.data_workers or 0)
-    at_least(1, workers=options.workers, seeds=len(set(options.seeds)))
+    at_least(1, workers=options.workers)
+    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
+        given = " ".join(map(str, options.seeds)) or "without a value"
+        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
     config = options.config
     refuse_swept(config, {"self_supervision": "qrc"}, options.smoke)
     if not config.self_supervised_weight:
@@ -66,7 +69,7 @@ def main() -> str:
         "ssranking",
         config,
         ROWS,
-        sorted(set(options.seeds)),
+        sorted(options.seeds),
         prepared,
         folder,
         storage,

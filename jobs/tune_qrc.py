@@ -23,11 +23,12 @@ Examples:
   python jobs/tune_qrc.py --data folder:photos --trials 30 --workers 4
   ray job submit --working-dir . -- python jobs/tune_qrc.py --storage /shared/results
 
-The first trial is the paper's configuration (its margins and weight are unpublished: documented
-defaults of ours). Weak trials are stopped early. The supervised baseline (weight 0) of the paper's
-and of the best configuration are trained beside, with the same budget. Running the same command
-again goes on after any crash, with the same suggestions and the same stopping decisions. The
-last line printed is the result folder."""
+What is varied, and so is no option of this job, is in search_spaces/qrc.py with its ranges: edit
+them there. The first trial is the paper's configuration (its margins and weight are unpublished:
+documented defaults of ours). Weak trials are stopped early. The supervised baseline (weight 0) of
+the paper's and of the best configuration are trained beside, with the same budget. Running the same
+command again goes on after any crash, with the same suggestions and the same stopping decisions.
+The last line printed is the result folder."""
 
 SMOKE = {"trials": 2}
 
@@ -84,6 +85,7 @@ def main() -> str:
             at_once=options.workers,
             seed=options.data.seed,
             evaluations=options.evaluations,
+            registered=not options.smoke,
             data_workers=options.data_workers,
         ),
     )

@@ -32,8 +32,9 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         options |= {"runtime_env": {"py_modules": [str(SOURCE_ROOT / "rankloop")]}}
     else:
         # An embedded Ray turns token authentication on by itself; with a token given, it need not
-        # write one to the home directory, where it would be readable by all.
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # write one to the home directory, where it would be readable by all. Of several that one
+        # process starts, all have the first's: Ray reads it once.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")])
         )
@@ -43,6 +44,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    print("joining the Ray cluster" if address else "starting Ray on this machine", flush=True)
     ray.init(address=address or "local", **options)
     try:
         yield

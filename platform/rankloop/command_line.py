@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import tyro
 from pydantic import BaseModel
 
+from rankloop.cluster import refuse_temporary
 from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError, RankloopError
 from rankloop.methods import find_method
-from rankloop.storage import remedy
+from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
 
 
@@ -29,8 +30,8 @@ class JobOptions:
     """Where results go: a local folder, or a URI such as s3://bucket/folder that all nodes of a
     cluster can reach."""
     workers: int = 1
-    """Trials or runs that train at once. For jobs/train.py, data-parallel workers; 0 trains in the
-    job's own process, without Ray Train and Ray Data."""
+    """Trainings at once, as far as cores and GPUs allow: one core each, one GPU where there is
+    one."""
     data_workers: int | None = None
     """Ray Data tasks that make each stream of training examples, per training process; 0 makes
     them in that process itself. By default as many as keep a GPU fed where there is one; else 1
@@ -61,6 +62,8 @@ def parse(
 
     Raises:
         SystemExit: with 0 after ``--help``; with 2 and one line on stderr after bad input.
+        ConfigError: results would vanish with the working directory of a submitted job.
+        StorageError: results cannot be written.
     """
     args = list(sys.argv[1:] if args is None else args)
     found = find_method(method)
@@ -75,7 +78,10 @@ def parse(
         bases=(options,),
         frozen=True,
     )
-    return read(whole, description, default=whole(**values), args=args)
+    given = read(whole, description, default=whole(**values), args=args)
+    refuse_temporary("--storage", given.storage)
+    refuse_unwritable(given.storage)
+    return given
 
 
 def at_least(limit: int, **values: int) -> None:

@@ -69,7 +69,7 @@ def _alone(folder: Folder) -> Iterator[None]:
     if not folder.is_local:
         yield
         return
-    with explained(f"lock {folder}"):
+    with explained(f"write to {folder}"):
         Path(folder.path).mkdir(parents=True, exist_ok=True)
         # A file opened for writing, since NFS locks nothing else.
         file = os.open(f"{folder.path}/.{LOCK_NAME}.guard", os.O_RDWR | os.O_CREAT)

@@ -15,11 +15,16 @@ import pyarrow.fs as pafs
 
 from rankloop.errors import StorageError
 
+_PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
     errno.EACCES: "no permission: give a --storage folder that you may write to",
+    errno.EPERM: "no permission: give a --storage folder that you may write to",
     errno.EROFS: "the disk is read-only: give another --storage folder",
+    errno.ENOENT: "there can be no folder: give another --storage folder",
+    errno.ENOTDIR: "a part of that path is a file: give another --storage folder",
+    errno.EEXIST: "a part of that path is a file: give another --storage folder",
 }
 
 
@@ -160,7 +165,13 @@ def open_folder(location: str) -> Folder:
         return Folder(pafs.LocalFileSystem(), path, path)
     try:
         filesystem, path = pafs.FileSystem.from_uri(location)
-    except (ValueError, OSError):
+    except (ValueError, OSError) as problem:
+        if location.partition("://")[0] in _PYARROW_SCHEMES:
+            # It knows best what is wrong: no such bucket, no credentials, no network.
+            raise StorageError(
+                f"cannot open {without_password(location)!r}: {problem}; check the name, the "
+                "credentials and the network"
+            ) from problem
         try:
             import fsspec
 
@@ -175,6 +186,24 @@ def open_folder(location: str) -> Folder:
     if isinstance(filesystem, pafs.LocalFileSystem):
         return Folder(filesystem, path, path)
     return Folder(filesystem, path, without_password(location))
+
+
+def refuse_unwritable(location: str) -> None:
+    """Refuse a folder that cannot be written to, before any work is done for it.
+
+    Raises:
+        StorageError: nothing can open that URI, or there is a file or no permission in the way.
+    """
+    folder = open_folder(location)
+    if not folder.is_local:
+        return
+    nearest = Path(folder.path)
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise StorageError(f"cannot write to {folder}: {_REMEDIES[errno.ENOTDIR]}")
+    if not os.access(nearest, os.W_OK):
+        raise StorageError(f"cannot write to {folder}: {_REMEDIES[errno.EACCES]}")
 
 
 def without_password(location: str) -> str:

@@ -66,9 +66,11 @@ def test_sources_by_pattern_by_reader_and_by_name() -> None:
         ImageRow("Ann_0003.jpg", "/4", source="known"),
         ImageRow("crop of other", "/3", (0, 0, 5, 5)),
     ]
-    found = [row.source for row in with_sources(rows, r"(.+)_\d{4}\.jpg")]
-    assert found == ["Ann", "Ann", "other.jpg", "known", "other.jpg"]
-    assert with_sources(rows, None)[0].source == "Ann_0001.jpg"
+    found, unmatched = with_sources(rows, r"(.+)_\d{4}\.jpg")
+    assert [row.source for row in found] == ["Ann", "Ann", "other.jpg", "known", "other.jpg"]
+    assert unmatched == 2
+    assert with_sources(rows, None)[1] == 0
+    assert with_sources(rows, None)[0][0].source == "Ann_0001.jpg"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ from job_processes import environment, finish, kill_driver, start, wait_for
 
 pytestmark = pytest.mark.integration
 
-SWEEP = ("--smoke", "--trials", "4", "--steps", "60", "--workers", "1", "--crops-per-photo", "10")
+# As small as --smoke, whose winners are not registered.
+SWEEP = (
+    *("--trials", "4", "--steps", "60", "--workers", "1", "--crops-per-photo", "10"),
+    *("--backbone", "shallow", "--image-size", "52", "--input-size", "48"),
+    *("--labelled-pairs", "16", "--unlabelled-sets", "8"),
+)
 
 
 def sweep(storage, *more):

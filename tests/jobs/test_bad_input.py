@@ -42,10 +42,15 @@ def run(tmp_path, monkeypatch, capsys):
         (["--label-error-rate", "2"], "label_error_rate = 2.0 is outside"),
         (["--data-workers", "-1"], "--data-workers -1 is below 0"),
         (["--workers", "-1"], "--workers -1 is below"),
+        (["--data", "empty"], "write folder:empty"),
+        (["--storage", "file"], "a part of that path is a file"),
+        (["--storage", "file/below"], "a part of that path is a file"),
+        (["--storage", "s3://bucket/x?nonsense=1"], "Unexpected query parameter"),
     ],
 )
 def test_training_jobs_name_what_is_wrong(run, tmp_path, job, arguments, expected):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
     code, _, errors = run(job, *arguments)
     assert code not in (0, None)
     (line,) = errors.splitlines()
@@ -63,6 +68,8 @@ def test_training_jobs_name_what_is_wrong(run, tmp_path, job, arguments, expecte
         ("tune_qrc.py", ["--learning-rate", "0.5"], "--learning-rate 0.5 would be ignored"),
         ("compare_qrc.py", ["--self-supervision", "lsep"], "would be ignored"),
         ("compare_qrc.py", ["--self-supervised-weight", "0"], "makes all rows the baseline"),
+        ("compare_qrc.py", ["--seeds"], "--seeds without a value: give at least one"),
+        ("compare_qrc.py", ["--seeds", "1", "1"], "--seeds 1 1: give at least one seed, and each"),
         ("score.py", ["nowhere", "photos"], "photos"),
         ("score.py", ["results"], "PATH"),
     ],

@@ -36,8 +36,8 @@ def test_score_plot_shows_every_image_with_directions_and_srocc():
     (axes,) = figure.axes
     points = axes.collections[0].get_offsets()
     np.testing.assert_allclose(points, np.stack([labels, scores], axis=1))
-    assert axes.get_xlabel() == "blur rank, lower is better"
-    assert axes.get_ylabel() == "score, higher is better"
+    assert axes.get_xlabel() == "label: blur rank, lower is better"
+    assert axes.get_ylabel() == "model's score, higher is better"
     assert f"SROCC {-spearmanr(scores, labels).statistic:.3f}" in axes.get_title()
     assert min(png_size(figure)) > 300
 
@@ -51,7 +51,7 @@ def test_score_plot_turns_srocc_with_the_directions():
         scores_higher_is_better=False,
     )
     assert "SROCC -1.000" in figure.axes[0].get_title()
-    assert figure.axes[0].get_ylabel() == "score, lower is better"
+    assert figure.axes[0].get_ylabel() == "model's score, lower is better"
 
 
 def test_score_plot_of_one_image_has_an_undefined_srocc():
@@ -120,7 +120,7 @@ def study_of(values: list[float | None]) -> optuna.Study:
 
 
 def test_history_shows_finished_and_stopped_trials_and_the_best_so_far():
-    (axes,) = optimization_history(study_of([0.5, None, 0.4, 0.8, None])).axes
+    (axes,) = optimization_history(study_of([0.5, None, 0.4, 0.8, None]), "srocc").axes
     finished, stopped = (points.get_offsets().tolist() for points in axes.collections)
     assert finished == [[0, 0.5], [2, 0.4], [3, 0.8]]
     assert stopped == [[1, 0.25], [4, 0.25]]
@@ -130,12 +130,12 @@ def test_history_shows_finished_and_stopped_trials_and_the_best_so_far():
 
 
 def test_history_does_not_call_another_trial_the_papers():
-    (axes,) = optimization_history(study_of([None, 0.4])).axes
+    (axes,) = optimization_history(study_of([None, 0.4]), "srocc").axes
     assert len(axes.lines) == 1
 
 
 def test_history_of_an_empty_study_can_be_drawn():
-    assert min(png_size(optimization_history(study_of([])))) > 200
+    assert min(png_size(optimization_history(study_of([]), "srocc"))) > 200
 
 
 def test_importance_shows_one_bar_per_parameter():

@@ -11,6 +11,7 @@ RESULT = {
     "budget": {"steps": 360},
     "selection_metric": "srocc",
     "failures": [],
+    "split": {"validation": {"images": 45}},
     "mlflow_comparison": "http://127.0.0.1:5000/#/compare-runs",
 }
 TRIALS = {"finished": 1, "stopped_early": 2, "failed": 0, "to_go_on_with": 3}
@@ -53,9 +54,10 @@ def test_a_winner_that_loses_to_its_own_baseline_is_pointed_out(tmp_path):
     assert warning not in sweep_report(sweep(0.8, None), folder, folder)
 
 
-def test_undefined_metrics_are_said_to_be_undefined():
+def test_undefined_metrics_are_said_to_be_undefined(tmp_path):
+    folder = open_folder(str(tmp_path))
     result = RESULT | {"metrics": {"validation": {"pair_accuracy": 0.5}, "test": {"srocc": None}}}
-    assert training_report(result).splitlines() == [
+    assert training_report(result, folder, folder).splitlines()[:2] == [
         "validation (labels: synthetic, error rate 0.05): pair accuracy 0.5000",
         "test (labels: synthetic, error rate 0.05): SROCC undefined",
     ]

@@ -55,7 +55,11 @@ def list_files(folder: str) -> list[str]:
 def _list_local(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
-        raise DataError(f"the folder {folder} {what}: give an existing folder")
+        # A submitted job runs in a copy of the directory that it was submitted from.
+        raise DataError(
+            f"the folder {folder} {what}: give an existing folder, and in a submitted job a whole "
+            "path that its node can read"
+        )
     return [
         os.path.relpath(os.path.join(root, file), folder).replace(os.sep, "/")
         for root, _, files in os.walk(folder, onerror=_refuse)

@@ -82,8 +82,8 @@ def _scale(parts: Iterable[Part]) -> tuple[bool | None, str | None]:
     return scales.pop() if scales else (None, None)
 
 
-def with_sources(images: Sequence[ImageRow], pattern: str | None) -> list[ImageRow]:
-    r"""Return the images, each with a source.
+def with_sources(images: Sequence[ImageRow], pattern: str | None) -> tuple[list[ImageRow], int]:
+    r"""Return the images, each with a source, and how many the pattern was not found in.
 
     Args:
         images: those without a source get group 1 of the pattern where it is found in their name,
@@ -95,11 +95,12 @@ def with_sources(images: Sequence[ImageRow], pattern: str | None) -> list[ImageR
     """
     compiled = None if pattern is None else _compile(pattern)
     of_photograph: dict[str, str] = {}
-    found = False
+    tried = found = 0
     rows = []
     for row in images:
         match = compiled.search(row.image) if compiled and row.source is None else None
-        found = found or match is not None
+        tried += row.source is None
+        found += match is not None
         source = (match[1] if match else None) or row.source or row.image
         rows.append(replace(row, source=of_photograph.setdefault(row.uri, source)))
     if compiled and not found:
@@ -109,7 +110,7 @@ def with_sources(images: Sequence[ImageRow], pattern: str | None) -> list[ImageR
             f"the source pattern {pattern!r} is found in none of {len(images)} image names "
             f"({seen}): correct it or leave it out"
         )
-    return rows
+    return rows, tried - found if compiled else 0
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

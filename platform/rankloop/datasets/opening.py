@@ -73,7 +73,7 @@ def open_dataset(
     _check(specs, crops_per_photo, labels, label_error_rate)
     parsed = [parse_spec(text, READERS) for text in specs]
     merged = merge([_read(spec, crops_per_photo, seed) for spec in parsed])
-    images = with_sources(merged.images, source_pattern)
+    images, unmatched = with_sources(merged.images, source_pattern)
     labelled = merged.labelled
     synthetic = not labelled
     blurs: dict[str, float] = {}
@@ -82,7 +82,11 @@ def open_dataset(
         labelled = frozenset(blurs)
     split_of = assign_splits(images, labelled, merged.pairs, seed=seed)
     pairs, across = within_splits(merged.pairs, split_of)
-    counts = dict(merged.counts) | ({"pairs_across_splits": across} if across else {})
+    counts = dict(merged.counts)
+    if unmatched:
+        counts["images_without_source_pattern"] = unmatched
+    if across:
+        counts["pairs_across_splits"] = across
     scores = blurs or {row.image: row.score for row in images if row.score is not None}
     higher_is_better = False if synthetic else merged.higher_is_better
     drawn = _drawn_pairs(scores, split_of, bool(higher_is_better), labels, seed)

@@ -22,7 +22,8 @@ class DataOptions:
     data: tuple[str, ...] = ("samples",)
     """One or several data sources READER:PATH. samples: photographs shipped with scikit-image and
     scikit-learn. folder:PATH: any tree of images, unlabelled. csv:PATH?higher_is_better=true:
-    columns image, score. pairs:PATH: columns image_a, image_b, better (a or b), one row per vote.
+    columns image, score. pairs:PATH: columns image_a, image_b, better (a, b or tie), one row per
+    vote. Images are looked for beside the file, or in ?images=FOLDER.
     ssranking:PATH: lists of the SSRanking release. Where nothing is labelled, a synthetic annotator
     hides a known blur in every image and labels by it."""
     seed: int = 0
@@ -30,7 +31,7 @@ class DataOptions:
     source_pattern: str | None = None
     """Regular expression whose group 1, found in an image's name, is its source; all images of a
     source stay on one side of the split. '(.+)_[0-9]+' keeps the photographs of an LFW person
-    together."""
+    together. An image in whose name it is not found is a source of its own."""
     crops_per_photo: int = 40
     """Crops that samples cuts from each photograph."""
     labels: int = 100

@@ -1,6 +1,7 @@
 """A data source as named on the command line: ``READER:PATH?option=value&option=value``."""
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -39,6 +40,12 @@ def parse_spec(text: str, options_of: Mapping[str, frozenset[str]]) -> Spec:
     """
     reader, _, path = text.partition(":")
     if reader not in options_of:
+        if os.path.exists(text):
+            likely = "folder" if os.path.isdir(text) else "csv"
+            raise ConfigError(
+                f"data source {text!r} does not say how to read it: write {likely}:{text}, or "
+                f"another of {', '.join(sorted(options_of))}"
+            )
         raise ConfigError(
             f"unknown reader {reader!r} in data source {text!r}: "
             f"{_nearest(reader, options_of)} (write READER:PATH)"

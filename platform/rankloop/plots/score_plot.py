@@ -47,8 +47,8 @@ def score_plot(
     )
     shown = f"SROCC {value:.3f}" if np.isfinite(value) else "SROCC undefined"
     axes.set_title(f"{shown}, {len(scores):,} images", fontsize=12)
-    axes.set_xlabel(f"{label_name}, {_direction(labels_higher_is_better)}")
-    axes.set_ylabel(f"score, {_direction(scores_higher_is_better)}")
+    axes.set_xlabel(f"label: {label_name}, {_direction(labels_higher_is_better)}")
+    axes.set_ylabel(f"model's score, {_direction(scores_higher_is_better)}")
     tidy(axes, grid="both")
     return figure
 

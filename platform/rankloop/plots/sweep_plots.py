@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rankloop.plots.style import BLUE, GREY, ORANGE, new_figure, tidy
 
 
-def optimization_history(study: optuna.Study) -> Figure:
+def optimization_history(study: optuna.Study, metric: str) -> Figure:
     """Draw every trial's value by its number, the best so far, and the paper's configuration.
 
     Trials stopped early are shown with the last value they reported; they have no part in the
@@ -43,7 +43,8 @@ def optimization_history(study: optuna.Study) -> Figure:
             finished[0].value, color=BLUE, linewidth=1.0, linestyle=":", label="paper (trial 0)"
         )
     axes.set_xlabel("trial")
-    axes.set_ylabel("validation metric, higher is better")
+    shown = metric.upper() if metric == "srocc" else metric.replace("_", " ")
+    axes.set_ylabel(f"validation {shown}, higher is better")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
     if finished or stopped:

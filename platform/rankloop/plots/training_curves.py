@@ -42,7 +42,8 @@ def training_curves(reports: Sequence[CurvePoint]) -> Figure:
     for axes in (upper, lower):
         tidy(axes)
         if axes.lines:
-            axes.legend(frameon=False, fontsize=10, loc="best")
+            # Outside, since no place inside is free of curves for sure.
+            axes.legend(frameon=False, fontsize=10, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.align_ylabels()
     return figure
 
@@ -53,13 +54,14 @@ def _draw_losses(axes: Axes, reports: Sequence[CurvePoint]) -> None:
         for step, terms in report.losses.items():
             for name, value in terms.items():
                 losses.setdefault(name, {})[step + 1] = value
+    window = 1
     for (name, by_step), color in zip(losses.items(), _colors(len(losses)), strict=True):
         steps, values = np.array(list(by_step)), np.array(list(by_step.values()))
         window = max(1, len(values) // 25)
         axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
         smooth = _smooth(values, window)
         axes.plot(steps, smooth, color=color, linewidth=1.8, label=name.replace("_", " "))
-    axes.set_ylabel("loss (smoothed over raw)")
+    axes.set_ylabel("loss (smoothed over raw)" if window > 1 else "loss")
 
 
 def _draw_metrics(axes: Axes, reports: Sequence[CurvePoint]) -> None:

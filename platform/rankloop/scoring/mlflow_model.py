@@ -114,7 +114,10 @@ def _register(
         # MLflow looks for the model in the process's current store.
         with _tracking_uri(client.tracking_uri):
             known = [client.create_model_version(registered, source, run_id, model_id=model_id)]
-    client.set_registered_model_alias(registered, "best", known[0].version)
+    every = client.search_model_versions(f"name = '{registered}'")
+    # A sweep that ended before others, run again, does not take the alias back.
+    if int(known[0].version) == max(int(version.version) for version in every):
+        client.set_registered_model_alias(registered, "best", known[0].version)
 
 
 def _whole(logged: mlflow.entities.LoggedModel) -> bool:

@@ -21,7 +21,7 @@ CPUS_PER_TASK = 0.25
 # Between two tasks a core waits some 20 ms for the next: tasks are long, and give what they have
 # block by block. All that a task makes may have to wait in memory for the task before it.
 TASK_BYTES, TASK_STEPS = 256 * 2**20, 64
-BLOCK_BYTES, BLOCK_STEPS = 16 * 2**20, 16
+BLOCK_BYTES, BLOCK_STEPS = 64 * 2**20, 16
 _AHEAD = 2
 
 

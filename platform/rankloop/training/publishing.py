@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from rankloop.training.final import FinalModel, past_reports, publish_checkpoint
 
 # Images on the contact sheet, spread evenly from the best score to the worst.
 SHOWN = 24
+# Characters that fit above 8 columns.
+TITLE_WIDTH = 90
 _log = logging.getLogger("rankloop")
 
 
@@ -86,7 +89,7 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
             test.scores[some],
             columns=8,
             higher_is_better=method.higher_is_better,
-            title=f"test images of {dataset.name}",
+            title=textwrap.fill(f"test images of {dataset.name}", TITLE_WIDTH),
         )
     return found
 

@@ -1,14 +1,15 @@
 """One configuration, trained from start to end or from wherever it was cut off."""
 
+import math
+import time
 from typing import Any
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
-from rankloop.datasets.dataset import Dataset
 from rankloop.locking import locked
 from rankloop.methods.method import Method
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
-from rankloop.tracking import Tracking, open_tracking
+from rankloop.tracking import Tracking, data_tags, open_tracking
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
@@ -43,13 +44,21 @@ def run_training(
             f"train {folder.name}",
             key=str(folder),
             params={**config.model_dump(mode="json"), "seed": seed},
-            tags={
-                "annotator": prepared.data.dataset.annotator,
-                "data": prepared.data.dataset.name,
-            },
+            tags=data_tags(prepared.data.dataset),
         )
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
-        load_latest(folder / "checkpoints")
+        last = load_latest(folder / "checkpoints")
+        if last is not None:
+            print(f"going on from step {last.step}", flush=True)
+        begun = time.monotonic()
+
+        def report(found: Report) -> bool:
+            tracking.log_evaluation(run_id, found.step, found.metrics, found.losses.items())
+            if last is None or found.step > last.step:
+                seconds = time.monotonic() - begun
+                print(f"[{seconds:5.0f} s] {_shown(found, config, prepared)}", flush=True)
+            return True
+
         with tracking.ending(run_id):
             train_distributed(
                 method,
@@ -63,9 +72,7 @@ def run_training(
                     max(1, data_workers_per_gpu()) if data_workers is None else data_workers
                 ),
                 use_gpu=gpus_per_run() > 0,
-                on_report=lambda report: _show(
-                    tracking, run_id, report, config.steps, prepared.data.dataset
-                ),
+                on_report=report,
             )
             final = final_model(method, config, folder, prepared.data)
             result = write_result(
@@ -75,18 +82,14 @@ def run_training(
         return result
 
 
-def _show(tracking: Tracking, run_id: str, report: Report, steps: int, dataset: Dataset) -> bool:
-    tracking.log_evaluation(run_id, report.step, report.metrics, report.losses.items())
+def _shown(report: Report, config: Any, prepared: Prepared) -> str:
     last = report.losses[max(report.losses)] if report.losses else {}
     losses = ", ".join(f"{name} loss {value:.4f}" for name, value in last.items())
-    metric = selection_metric(dataset)
-    value = report.metrics.get(metric, float("nan"))
-    synthetic = " (synthetic labels)" if dataset.is_synthetic else ""
-    print(
-        f"step {report.step} of {steps}: {losses}, validation {metric} {value:.4f}{synthetic}",
-        flush=True,
-    )
-    return True
+    metric = selection_metric(prepared.data.dataset)
+    value = report.metrics.get(metric, math.nan)
+    synthetic = " (synthetic labels)" if prepared.data.dataset.is_synthetic else ""
+    shown = f"validation {metric} {value:.4f}{synthetic}"
+    return f"step {report.step} of {config.steps}: {losses}, {shown}"
 
 
 def _track(

@@ -15,7 +15,7 @@ from rankloop.methods import find_method
 from rankloop.plots.comparison_plot import comparison_plot
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
-from rankloop.tracking import open_tracking
+from rankloop.tracking import data_tags, open_tracking
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.loop import Schedule
@@ -79,8 +79,8 @@ def run_comparison(
             method,
             f"comparison {folder.name}",
             key=str(folder),
-            params={"seeds": list(seeds), "data": prepared.data.dataset.name},
-            tags={"annotator": prepared.data.dataset.annotator},
+            params={**base.model_dump(mode="json"), "seeds": list(seeds)},
+            tags=data_tags(prepared.data.dataset),
         )
         # Seed by seed, so that a comparison cut short has all rows of the first seeds.
         runs = [Run(_run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]

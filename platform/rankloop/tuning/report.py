@@ -28,13 +28,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def training_report(result: Mapping[str, Any]) -> str:
-    """Return the line per split that ends a training."""
-    return "\n".join(
+def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
+    """Return the lines that end a training."""
+    lines = [
         f"{split} (labels: {result['data']['annotator']}): "
         + ", ".join(f"{_title(name)} {_number(value)}" for name, value in metrics.items())
         for split, metrics in result["metrics"].items()
-    )
+    ]
+    return "\n".join([*lines, *_closing(result, folder, storage)])
 
 
 def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
@@ -60,8 +61,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             f"(labels: {result['data']['annotator']}), seed {result['seeds'][0]}, "
             f"{result['budget']['steps']} steps per trial, {_network(result)}",
             f"trials: {trials['finished']} finished, {trials['stopped_early']} stopped early, "
-            f"{trials['failed']} failed, {trials['to_go_on_with']} to go on with "
-            "(run the same command again)",
+            f"{trials['failed']} failed{_interrupted(trials['to_go_on_with'])}",
             "",
             table(["", f"validation {_title(metric)}", f"test {_title(shown)}"], rows),
             "",
@@ -74,6 +74,10 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             *_closing(result, folder, storage),
         ]
     )
+
+
+def _interrupted(trials: int) -> str:
+    return f", {trials} to go on with (run the same command again)" if trials else ""
 
 
 def _network(result: Mapping[str, Any]) -> str:
@@ -89,9 +93,10 @@ def _warning(result: Mapping[str, Any]) -> list[str]:
     )
     if best is None or without is None or without <= best:
         return []
+    images = result["split"]["validation"]["images"]
     return [
-        "On validation the best trial does better with weight 0: at this budget the ranks did not "
-        "help it."
+        f"On validation ({images} images) the best trial does better with weight 0: at this budget "
+        "and on these images the ranks did not help it."
     ]
 
 
@@ -141,18 +146,17 @@ def _with_count(text: str, values: Sequence[float | None], result: Mapping[str, 
 
 
 def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list[str]:
-    lines = [f"failed: {entry['run']}: {entry['error']}" for entry in result["failures"]]
+    failures = result.get("failures", [])
+    lines = [f"failed: {entry['run']}: {entry['error']}" for entry in failures]
     if (folder / "checkpoint").exists():
         lines += [
             f"checkpoint: {folder}/checkpoint",
             "score photos with it: "
             f"python jobs/score.py {folder}/checkpoint PHOTOS --output scores.csv",
         ]
-    return [
-        *lines,
-        f"compare the runs in MLflow: {ui_command(storage)}",
-        f"and open {result['mlflow_comparison']}",
-    ]
+    lines.append(f"compare the runs in MLflow: {ui_command(storage)}")
+    page = result.get("mlflow_comparison")
+    return [*lines, f"and open {page}"] if page else lines
 
 
 def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
@@ -161,7 +165,7 @@ def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _title(metric: str) -> str:
-    return metric.upper() if metric == "srocc" else metric.replace("_", " ")
+    return metric.upper() if metric in ("srocc", "plcc") else metric.replace("_", " ")
 
 
 def _number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from rankloop.methods import find_method
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
-from rankloop.tracking import Tracking, open_tracking
+from rankloop.tracking import Tracking, data_tags, open_tracking
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
@@ -45,6 +45,7 @@ class SweepPlan:
         at_once: trials that run at once.
         seed: seed of the suggestions and of every run.
         evaluations: how often a run is evaluated within its budget.
+        registered: whether the winner becomes the newest version of the registered model.
         data_workers: Ray Data tasks per stream and run; None for as many as keep a GPU fed, and
             none without GPUs.
     """
@@ -56,6 +57,7 @@ class SweepPlan:
     at_once: int
     seed: int
     evaluations: int = 9
+    registered: bool = True
     data_workers: int | None = None
 
 
@@ -88,10 +90,23 @@ def run_sweep(
             method,
             f"sweep {folder.name}",
             key=str(folder),
-            params={"trials": plan.trials, "seed": plan.seed, "data": prepared.data.dataset.name},
-            tags={"annotator": prepared.data.dataset.annotator},
+            params={
+                **{
+                    name: value
+                    for name, value in base.model_dump(mode="json").items()
+                    if name not in plan.paper
+                },
+                "trials": plan.trials,
+                "seed": plan.seed,
+            },
+            tags=data_tags(prepared.data.dataset),
         )
         with tracking.ending(parent):
+            print(
+                f"{plan.trials} trials, and the paper's and the best configuration with "
+                f"{_shown(plan.supervised)} beside",
+                flush=True,
+            )
             watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
             train_runs(
                 context,
@@ -129,7 +144,7 @@ def run_sweep(
             watcher.failures += add_run_results(context, tracking, watcher.run_ids, ["validation"])
             winner = _final(context, prepared, run_name(best.number), best.params)
             result = _conclude(context, prepared, plan, study, best, winner, watcher)
-            _track(tracking, parent, context, prepared, study, winner, result)
+            _track(tracking, parent, context, prepared, plan, study, winner, result)
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
         return result
@@ -190,6 +205,10 @@ def _conclude(
     )
 
 
+def _shown(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
 def _supervised_name(best: FrozenTrial) -> str:
     return f"{run_name(best.number)}-supervised" if best.number else PAPER_SUPERVISED
 
@@ -210,16 +229,17 @@ def _track(
     parent: str,
     context: RunContext,
     prepared: Prepared,
+    plan: SweepPlan,
     study: optuna.Study,
     winner: FinalModel,
     result: dict[str, Any],
 ) -> None:
     figures = {
-        "optimization_history.png": optimization_history(study),
+        "optimization_history.png": optimization_history(study, context.metric),
         "parameter_importance.png": parameter_importance(study),
     }
     method = find_method(context.method)
-    registered = f"rankloop-{method.name}"
+    registered = f"rankloop-{method.name}" if plan.registered else None
     publish(method, winner, prepared.data, context.folder, tracking, parent, figures, registered)
     tracking.log_files(parent, context.folder, ["result.json"])
     for role, splits in result["metrics"].items():

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from rankloop.errors import StorageError
-from rankloop.tracking import Tracking
+from rankloop.tracking import Tracking, data_tags
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.tuning.runs import RunContext, RunWatcher
@@ -31,16 +31,20 @@ class TrackingWatcher(RunWatcher):
         self._begun = time.monotonic()
         self._best: tuple[float, str] | None = None
         self._ended = 0
+        self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
 
     def started(self, run: dict[str, Any]) -> None:
         """Open the MLflow run, or go on in the one opened before a restart."""
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
-        load_latest(self._context.run_folder(run["name"]) / "checkpoints")
+        last = load_latest(self._context.run_folder(run["name"]) / "checkpoints")
         self._open(run)
+        if last is not None:
+            self._resumed[run["name"]] = last.step
         shown = ", ".join(f"{name} {_short(value)}" for name, value in run["values"].items())
-        self._say(run["name"], f"starts: {shown}")
+        begins = "starts" if last is None else f"goes on from step {last.step}"
+        self._say(run["name"], f"{begins}: {shown}")
 
     def ended_before(self, run: dict[str, Any], failed: bool) -> None:
         """Take in a run that ended while an earlier driver was at work."""
@@ -60,7 +64,7 @@ class TrackingWatcher(RunWatcher):
             key=f"{self._context.folder}/{run['name']}",
             parent=self._parent,
             params={**config.model_dump(mode="json"), "seed": run["seed"]},
-            tags={"annotator": self._context.data.dataset.annotator},
+            tags=data_tags(self._context.data.dataset),
         )
 
     def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
@@ -71,7 +75,10 @@ class TrackingWatcher(RunWatcher):
         if result[STEP] >= self._context.base.steps and run["number"] is not None:
             self._best = max(self._best or (value, run["name"]), (value, run["name"]))
         synthetic = " (synthetic labels)" if self._context.data.dataset.is_synthetic else ""
-        best = f"   best so far {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
+        if result[STEP] <= self._resumed.get(run["name"], 0):
+            # It was shown before the crash.
+            return
+        best = f"   best finished {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
         self._say(
             run["name"],
             f"step {result[STEP]} of {self._context.base.steps}: "
@@ -94,7 +101,6 @@ class TrackingWatcher(RunWatcher):
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
         self._tracking.set_tags(run_id, {"stopped_early": str(stopped).lower()})
-        self._tracking.log_metrics(run_id, {"value": result[VALUE]})
         self._tracking.finish(run_id, "FINISHED")
         how = "stopped early" if stopped else "finished"
         self._say(
