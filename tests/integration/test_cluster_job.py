@@ -57,6 +57,9 @@ def cluster(tmp_path_factory, free_port):
         [
             *(RAY, "start", "--head", "--block", "--num-cpus", "2"),
             *("--port", str(free_port()), "--dashboard-port", str(dashboard)),
+            # The usual ones may belong to a Ray that another test has started.
+            *("--dashboard-agent-listen-port", str(free_port())),
+            *("--ray-client-server-port", str(free_port())),
             # Ray's own range for workers may hold the ports just found free.
             *("--min-worker-port", "0", "--max-worker-port", "0"),
             # Ray notes there that it runs; a note left behind makes others wait for this head.
