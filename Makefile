@@ -10,15 +10,15 @@ BIN := .venv/bin
 
 .PHONY: demo test slow bench lint venv lock
 
-# Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 360 steps.
+# Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 300 steps.
 demo: venv
 	$(BIN)/python jobs/tune_qrc.py --data samples --storage results --workers 2 --trials 10 \
 	  --backbone shallow --image-size 72 --input-size 64 --labelled-pairs 16 --unlabelled-sets 16 \
-	  --steps 360
+	  --steps 300
 
 # Files side by side: tests on a real Ray mostly wait for its processes to start.
 test: venv
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: venv
 	$(BIN)/python -m pytest -m slow

@@ -1,6 +1,6 @@
 """Trials per minute of a sweep on Ray beside the same training loop called without Ray.
 
-    python tests/benchmarks/bench_sweep.py [--trials 4] [--steps 360] [--repeats 5]
+    python tests/benchmarks/bench_sweep.py [--trials 4] [--steps 300] [--repeats 5]
 
 Trials have the size of `make demo`'s and the same seeds everywhere, and none is stopped early. The
 plain loop trains them one after the other in this process, on one torch thread, as each of Ray's
@@ -90,7 +90,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=360)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)

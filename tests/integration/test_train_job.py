@@ -14,6 +14,7 @@ TRAIN = (
 )
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_path):
     _, plain = finish(start("train.py", tmp_path / "plain", *TRAIN, "--workers", "0"))
     storage = tmp_path / "killed"
