@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-
 # Tests that start processes take minutes where others take milliseconds.
 _FIRST = ("integration", "tuning", "training", "jobs", "scoring", "streams")
 
