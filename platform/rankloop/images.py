@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import cv2
-import fsspec
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rankloop.errors import ImageError
+from rankloop.filesystems import open_uri
+from rankloop.packed import PREFIX, read_packed
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"})
@@ -35,8 +36,9 @@ def read_bytes(uri: str) -> bytes:
     """Return a file's content.
 
     Args:
-        uri: a local path; anything with ``://`` that fsspec knows; or
-            ``package:skimage/data/coffee.png``, a file of an installed skimage or sklearn.
+        uri: a local path; anything with ``://`` that pyarrow or fsspec knows;
+            ``package:skimage/data/coffee.png``, a file of an installed skimage or sklearn; or
+            ``pack:SHARD#ROW``, a file in a shard (see `rankloop.packed`).
 
     Raises:
         ImageError: the file is missing or cannot be read, or the package is another.
@@ -44,20 +46,23 @@ def read_bytes(uri: str) -> bytes:
     try:
         if uri.startswith(_PACKAGE_PREFIX):
             return _read_package(uri)
+        if uri.startswith(PREFIX):
+            return read_packed(uri)
         if "://" in uri:
-            with fsspec.open(uri, "rb") as file:
-                content: bytes = file.read()
+            filesystem, path = open_uri(uri)
+            with filesystem.open_input_stream(path, compression=None) as stream:
+                content: bytes = stream.read()
             return content
-        path = Path(uri)
+        local = Path(uri)
         # Opening a pipe or a device could wait for ever.
-        if path.exists() and not path.is_file():
+        if local.exists() and not local.is_file():
             raise ImageError(f"{uri} is not a file")
-        return path.read_bytes()
+        return local.read_bytes()
     except ImageError:
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{uri} does not exist") from error
-    except Exception as error:  # fsspec's filesystems raise errors of their own libraries
+    except Exception as error:  # file systems raise errors of their own libraries
         raise ImageError(f"cannot read {uri}: {_reason(error)}") from error
 
 
@@ -236,15 +241,43 @@ def fit(image: np.ndarray, crop_box: tuple[int, int, int, int] | None, size: int
     return resize(center_square(image if crop_box is None else crop(image, *crop_box)), size)
 
 
-def load(uri: str, crop_box: tuple[int, int, int, int] | None, size: int) -> np.ndarray:
-    """Read, decode and fit an image: uint8 (size, size, 3), RGB.
+def shrink(image: np.ndarray, longest_side: int | None) -> np.ndarray:
+    """Return the image, by area averaging where its longest side is above a limit (None: never)."""
+    height, width, _ = image.shape
+    if longest_side is None or max(height, width) <= longest_side:
+        return image
+    scale = longest_side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shrunk: np.ndarray = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk
+
+
+def load(
+    uri: str,
+    crop_box: tuple[int, int, int, int] | None,
+    size: int,
+    longest_side: int | None = None,
+) -> np.ndarray:
+    """Read, decode, shrink and fit an image: uint8 (size, size, 3), RGB.
+
+    Raises:
+        ImageError: as `read_bytes`, `decode` and `crop`; the message names the image.
+    """
+    return fit(load_whole(uri, crop_box, longest_side), None, size)
+
+
+def load_whole(
+    uri: str, crop_box: tuple[int, int, int, int] | None, longest_side: int | None = None
+) -> np.ndarray:
+    """Read, decode, shrink and crop an image: uint8 (h, w, 3), RGB, at its own scale.
 
     Raises:
         ImageError: as `read_bytes`, `decode` and `crop`; the message names the image.
     """
     data = read_bytes(uri)
     try:
-        return fit(decode(data), crop_box, size)
+        image = shrink(decode(data), longest_side)
+        return image if crop_box is None else crop(image, *crop_box)
     except ImageError as error:
         raise ImageError(f"{uri}: {error}") from error
 

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from rankloop.errors import StorageError
+from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri
 
-_PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
@@ -43,9 +43,7 @@ class Folder:
     uri: str
 
     def __truediv__(self, name: str) -> "Folder":
-        start, mark, options = self.uri.partition("?")
-        uri = f"{start.rstrip('/')}/{name}{mark}{options}"
-        return Folder(self.filesystem, f"{self.path}/{name}", uri)
+        return Folder(self.filesystem, f"{self.path}/{name}", join_uri(self.uri, name))
 
     def __str__(self) -> str:
         return self.uri
@@ -164,25 +162,17 @@ def open_folder(location: str) -> Folder:
         path = str(Path(location).expanduser().absolute())
         return Folder(pafs.LocalFileSystem(), path, path)
     try:
-        filesystem, path = pafs.FileSystem.from_uri(location)
-    except (ValueError, OSError) as problem:
-        if location.partition("://")[0] in _PYARROW_SCHEMES:
-            # It knows best what is wrong: no such bucket, no credentials, no network.
-            raise StorageError(
-                f"cannot open {without_password(location)!r}: {problem}; check the name, the "
-                "credentials and the network"
-            ) from problem
-        try:
-            import fsspec
-
-            handler, path = fsspec.core.url_to_fs(location)
-        except (ImportError, ValueError, OSError) as error:
-            raise StorageError(
-                f"cannot open {without_password(location)!r}: {error}; give a local folder or a "
-                "URI such as s3://bucket/folder (other schemes need their fsspec package installed)"
-            ) from error
-        filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(handler))
-    path = path.rstrip("/")
+        filesystem, path = open_uri(location)
+    except (ImportError, ValueError, OSError) as error:
+        remedy = (
+            "check the name, the credentials and the network"
+            if location.partition("://")[0] in PYARROW_SCHEMES
+            else "give a local folder or a URI such as s3://bucket/folder (other schemes need "
+            "their fsspec package installed)"
+        )
+        raise StorageError(
+            f"cannot open {without_password(location)!r}: {error}; {remedy}"
+        ) from error
     if isinstance(filesystem, pafs.LocalFileSystem):
         return Folder(filesystem, path, path)
     return Folder(filesystem, path, without_password(location))

@@ -167,7 +167,7 @@ def test_a_split_column_without_validation_is_refused(
     [
         ([], {}, "no data source"),
         ("samples", {}, "give a list such as"),
-        (["sampels"], {}, "nearest is 'samples'; known are csv, folder, pairs, samples, ssranking"),
+        (["sampels"], {}, "nearest is 'samples'; known are bid, clive, csiq, csv, flive, folder"),
         (["samples:x"], {}, "have no path, write 'samples'"),
         (["folder:"], {}, "names no path: write folder:PATH"),
         (["csv:?score=x"], {}, "names no path: write csv:PATH"),

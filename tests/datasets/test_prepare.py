@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.prepare import load_image, prepare
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
-from rankloop.images import load
+from rankloop.images import decode, load, read_bytes, shrink
 
 WritePhotos = Callable[..., list[str]]
 BIG = 1 << 30
@@ -34,7 +35,8 @@ def opened(folder: Path) -> Dataset:
 
 
 def test_load_image_crops_resizes_and_blurs_as_hidden(folder: Path) -> None:
-    row = {"uri": str(folder / "00.png"), "crop": [2, 1, 20, 20], "hidden_blur": None}
+    row: dict[str, Any] = {"uri": str(folder / "00.png"), "crop": [2, 1, 20, 20]}
+    row |= {"hidden_blur": None, "longest_side": None}
     plain = load_image(row, 16)
     np.testing.assert_array_equal(plain, load(row["uri"], (2, 1, 20, 20), 16))
     blurred = load_image(row | {"hidden_blur": 1.5}, 16)
@@ -43,6 +45,11 @@ def test_load_image_crops_resizes_and_blurs_as_hidden(folder: Path) -> None:
     whole = load_image(row | {"crop": None}, 16)
     np.testing.assert_array_equal(whole, load(row["uri"], None, 16))
     assert (whole != plain).any()
+    # A crop is of the shrunk photograph.
+    shrunk = load_image(row | {"crop": [0, 0, 12, 12], "longest_side": 14}, 12)
+    photograph = decode(read_bytes(row["uri"]))
+    np.testing.assert_array_equal(shrunk, shrink(photograph, 14)[:12, :12])
+    assert max(shrink(photograph, 14).shape) == 14
 
 
 def test_pixels_are_those_of_load_image(folder: Path) -> None:

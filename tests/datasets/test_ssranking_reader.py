@@ -116,3 +116,32 @@ def test_without_supervised_pairs(release: Path) -> None:
     (release / "lists/supervised.txt").unlink()
     with pytest.raises(DataError, match=r"no list of supervised pairs \(lists/crops.txt is a crop"):
         read_ssranking(str(release), {})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "listed", "file"),
+    [
+        ("LFW", "Aaron_Eckhart_0001.jpg", "lfw/Aaron_Eckhart/Aaron_Eckhart_0001.jpg"),
+        ("CASIA-WebFace", "0000045/001.jpg", "0000045/001.jpg"),
+        ("WiderFace", "0_Parade_marchingband_1_849.jpg",
+         "WIDER_train/images/0--Parade/0_Parade_marchingband_1_849.jpg"),
+        ("MegaFace", "8032652775_0.jpg", "FlickrFinal2/901/9019583@N08/8032652775_0.jpg"),
+    ],
+)  # fmt: skip
+def test_photographs_are_found_where_each_data_set_has_them(
+    tmp_path: Path, write_csv: WriteCsv, write_photos: WritePhotos,
+    dataset: str, listed: str, file: str,
+) -> None:  # fmt: skip
+    write_photos(tmp_path / "images" / dataset, [file, "other/second.jpg", "twice/x.jpg", "x.jpg"])
+    crops = [f"{dataset}>>{listed}>>0 0 10 12>>a.jpg", f"{dataset}>>second.jpg>>2 0 10 12>>b.jpg"]
+    crops.append(f"{dataset}>>no/x.jpg>>0 0 4 4>>c.jpg")
+    write_csv(tmp_path / "lists/crops.txt", "\n".join(crops))
+    write_csv(tmp_path / "lists/supervised.txt", "a.jpg,b.jpg\nc.jpg,a.jpg\n")
+    part = read_ssranking(str(tmp_path), {})
+    folder = tmp_path / "images" / dataset
+    assert {row.image: row.uri for row in part.images} == {
+        "a.jpg": str(folder / file),
+        "b.jpg": str(folder / "other/second.jpg"),
+    }
+    # Two files have that name, and neither the folder that the list gives.
+    assert [image for image, _ in part.skipped] == ["c.jpg"]

@@ -15,7 +15,7 @@ IMAGE_SCHEMA = pa.schema(
     [
         # Unique name of the image within the dataset.
         pa.field("image", pa.string(), nullable=False),
-        # Where its bytes are: a local path, an fsspec URI, or "package:skimage/data/coffee.png".
+        # Where its bytes are: a local path, an URI, or "package:skimage/data/coffee.png".
         pa.field("uri", pa.string(), nullable=False),
         # (x, y, width, height) in pixels of the decoded photograph; null for all of it.
         pa.field("crop", pa.list_(pa.int32(), 4)),
@@ -25,8 +25,23 @@ IMAGE_SCHEMA = pa.schema(
         # Standard deviation, in pixels of the loaded (resized) image, of the Gaussian blur that the
         # synthetic annotator hid in it; applied whenever the image is loaded. Null: no blur.
         pa.field("hidden_blur", pa.float64()),
-        # Opinion score, test rank or hidden strength; its direction is Dataset.higher_is_better.
+        # Opinion score, test rank, hidden strength or number of people; its direction is
+        # Dataset.higher_is_better.
         pa.field("score", pa.float64()),
+        # Standard deviation of the opinions behind the score, on its scale.
+        pa.field("spread", pa.float64()),
+        # What was done to a reference image: a name of rankloop.distortions where it is one of
+        # them, else the data set's own; null for references and photographs as they are.
+        pa.field("distortion", pa.string()),
+        # Strength of the distortion as the data set numbers it, 1 the weakest.
+        pa.field("level", pa.int32()),
+        # Heads as (x, y) in pixels of the photograph, the middle of the first pixel being (0, 0).
+        pa.field("points", pa.list_(pa.list_(pa.float32(), 2))),
+        # PNG of the photograph's size, 0 outside the region of interest; null for all of it.
+        pa.field("region", pa.binary()),
+        # Larger photographs are shrunk to this longest side when they are loaded, before any crop;
+        # points and region stay as they are in the file.
+        pa.field("longest_side", pa.int32()),
     ]
 )
 

@@ -10,7 +10,7 @@ def read_folder(path: str) -> Part:
     """Return the images of a tree, named by their path relative to it, sorted.
 
     Args:
-        path: local folder or fsspec URI. Files with other extensions than images have, and names
+        path: local folder or URI. Files with other extensions than images have, and names
             that begin with a dot, are left out.
 
     Raises:

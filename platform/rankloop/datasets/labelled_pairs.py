@@ -26,7 +26,7 @@ def read_labelled_pairs(path: str, options: Mapping[str, str]) -> Part:
     that do not exist are skipped and listed, their pairs dropped and counted.
 
     Args:
-        path: local path or fsspec URI of the CSV file.
+        path: local path or URI of the CSV file.
         options: ``images=FOLDER``: where the images are (the CSV's own folder).
 
     Raises:

@@ -1,13 +1,14 @@
-"""Where files are: paths and URIs joined, listed and looked for, local or behind fsspec."""
+"""Where files are: paths and URIs joined, listed and looked for, local or behind a URI."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fsspec
+import pyarrow.fs as pafs
 
 from rankloop.errors import DataError
+from rankloop.filesystems import join_uri, open_uri
 from rankloop.images import read_bytes
 
 _THREADS = 16
@@ -20,7 +21,10 @@ def absolute(location: str) -> str:
 
 def parent(location: str) -> str:
     """Return the folder that a file is in."""
-    return location.rpartition("/")[0] if "://" in location else os.path.dirname(location)
+    if "://" not in location:
+        return os.path.dirname(location)
+    start, mark, options = location.partition("?")
+    return f"{start.rpartition('/')[0]}{mark}{options}"
 
 
 def join(folder: str, name: str) -> str:
@@ -28,7 +32,7 @@ def join(folder: str, name: str) -> str:
     if "://" in name or os.path.isabs(name):
         return absolute(name)
     if "://" in folder:
-        return f"{folder.rstrip('/')}/{name}"
+        return join_uri(folder, name)
     return os.path.normpath(os.path.join(folder, name))
 
 
@@ -38,7 +42,7 @@ def list_files(folder: str) -> list[str]:
     Names that begin with a dot are left out, and links to folders are not followed.
 
     Args:
-        folder: absolute local path or fsspec URI.
+        folder: absolute local path or URI.
 
     Raises:
         DataError: the folder is missing, is a file, or cannot be listed.
@@ -72,11 +76,11 @@ def _refuse(error: OSError) -> None:
 
 
 def _list_remote(folder: str) -> list[str]:
-    filesystem, root = fsspec.core.url_to_fs(folder)
-    if not filesystem.isdir(root):
+    filesystem, root = open_uri(folder)
+    if filesystem.get_file_info(root).type != pafs.FileType.Directory:
         raise DataError(f"the folder {folder} does not exist: give an existing folder")
-    root = root.rstrip("/")
-    return [path[len(root) :].lstrip("/") for path in filesystem.find(root)]
+    found = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+    return [info.path[len(root) :].lstrip("/") for info in found if info.type == pafs.FileType.File]
 
 
 def exist(locations: Sequence[str]) -> list[bool]:
@@ -89,8 +93,8 @@ def _exists(location: str) -> bool:
     try:
         if "://" not in location:
             return os.path.isfile(location)
-        filesystem, path = fsspec.core.url_to_fs(location)
-        return bool(filesystem.isfile(path))
+        filesystem, path = open_uri(location)
+        return bool(filesystem.get_file_info(path).type == pafs.FileType.File)
     except (OSError, ImportError, ValueError) as error:
         raise DataError(f"cannot look for {location}: {error}; check the path") from error
 

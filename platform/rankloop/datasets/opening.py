@@ -6,30 +6,24 @@ import pyarrow as pa
 
 from rankloop.datasets import annotator
 from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, SPLITS, Dataset, Split
-from rankloop.datasets.folder import read_folder
-from rankloop.datasets.labelled_pairs import PAIRS_OPTIONS, read_labelled_pairs
-from rankloop.datasets.merging import merge, with_sources
+from rankloop.datasets.merging import with_sources
 from rankloop.datasets.pairs_from_scores import draw_pairs
-from rankloop.datasets.part import ImageRow, Part
-from rankloop.datasets.samples import read_samples
-from rankloop.datasets.scored_images import CSV_OPTIONS, read_scored_images
-from rankloop.datasets.spec import Spec, parse_spec
-from rankloop.datasets.splits import assign_splits, check_labelled, check_no_leak, within_splits
-from rankloop.datasets.ssranking import SSRANKING_OPTIONS, read_ssranking
+from rankloop.datasets.part import ImageRow
+from rankloop.datasets.readers import read_sources
+from rankloop.datasets.splits import (
+    SHARES,
+    SplitName,
+    assign_splits,
+    check_labelled,
+    check_no_leak,
+    within_splits,
+)
 from rankloop.errors import ConfigError
 from rankloop.randomness import rng
 from rankloop.storage import without_password
 
 # Pairs drawn from known scores in validation, and in test.
 EVALUATION_PAIRS = 100
-
-READERS: Mapping[str, frozenset[str]] = {
-    "samples": frozenset(),
-    "folder": frozenset(),
-    "csv": CSV_OPTIONS,
-    "pairs": PAIRS_OPTIONS,
-    "ssranking": SSRANKING_OPTIONS,
-}
 
 
 def open_dataset(
@@ -40,6 +34,8 @@ def open_dataset(
     source_pattern: str | None = None,
     labels: int = 100,
     label_error_rate: float = 0.05,
+    strict: bool = False,
+    split: SplitName = "70-15-15",
 ) -> Dataset:
     r"""Open one or several data sources as one dataset.
 
@@ -47,15 +43,7 @@ def open_dataset(
     at all (``samples``, ``folder:``), the synthetic annotator labels.
 
     Args:
-        specs: data sources, ``READER:PATH``:
-            ``samples``: crops of the photographs that scikit-image and scikit-learn ship.
-            ``folder:PATH``: any tree of images.
-            ``csv:PATH?higher_is_better=true``: columns image, score, and if there source, split;
-            options score=COLUMN, image=COLUMN, source=COLUMN, split=COLUMN, images=FOLDER.
-            ``pairs:PATH``: columns image_a, image_b, better, and if there annotator; option
-            images=FOLDER.
-            ``ssranking:PATH``: the lists of the SSRanking release; options images=FOLDER,
-            test=NAME.
+        specs: data sources, ``READER:PATH``, as `read_sources` takes them.
         seed: decides crops, splits, hidden blur, pairs and label errors.
         crops_per_photo: crops that ``samples`` cuts from each photograph.
         source_pattern: regular expression found in image names whose group 1 is the source, for
@@ -64,15 +52,16 @@ def open_dataset(
             annotator (fewer if there are fewer). Pairs that people labelled are all used.
         label_error_rate: probability in [0, 0.5) that the synthetic annotator errs on a training
             pair. Validation and test pairs, and all scores, follow the true hidden strength.
+        strict: refuse sources that list images which are not there, rather than skip them.
+        split: shares of train, validation and test where a data source gives no split itself.
 
     Raises:
         ConfigError: an unknown reader or option, a value out of range, or a useless pattern.
         DataError: a missing, empty, malformed or contradictory data source, too few sources to
             split, or no label left in train or validation.
     """
-    _check(specs, crops_per_photo, labels, label_error_rate)
-    parsed = [parse_spec(text, READERS) for text in specs]
-    merged = merge([_read(spec, crops_per_photo, seed) for spec in parsed])
+    _check(labels, label_error_rate)
+    merged = read_sources(specs, seed=seed, crops_per_photo=crops_per_photo, strict=strict)
     images, unmatched = with_sources(merged.images, source_pattern)
     labelled = merged.labelled
     synthetic = not labelled
@@ -80,7 +69,7 @@ def open_dataset(
     if synthetic:
         blurs = {row.image: annotator.hidden_blur(row.image, seed=seed) for row in images}
         labelled = frozenset(blurs)
-    split_of = assign_splits(images, labelled, merged.pairs, seed=seed)
+    split_of = assign_splits(images, labelled, merged.pairs, seed=seed, shares=SHARES[split])
     pairs, across = within_splits(merged.pairs, split_of)
     counts = dict(merged.counts)
     if unmatched:
@@ -107,35 +96,13 @@ def open_dataset(
     return dataset
 
 
-def _check(
-    specs: Sequence[str], crops_per_photo: int, labels: int, label_error_rate: float
-) -> None:
-    if isinstance(specs, str) or not specs:
-        raise ConfigError(f"no data source in {specs!r}: give a list such as ['samples']")
-    if crops_per_photo < 1:
-        raise ConfigError(f"crops_per_photo = {crops_per_photo} is below 1: give at least 1")
+def _check(labels: int, label_error_rate: float) -> None:
     if labels < 1:
         raise ConfigError(f"labels = {labels} is below 1: give at least 1")
     if not 0.0 <= label_error_rate < 0.5:
         raise ConfigError(
             f"label_error_rate = {label_error_rate} is outside [0, 0.5): at 0.5 labels say nothing"
         )
-
-
-def _read(spec: Spec, crops_per_photo: int, seed: int) -> Part:
-    if spec.reader == "samples":
-        if ":" in spec.text:
-            raise ConfigError(f"{spec.text!r}: the packaged samples have no path, write 'samples'")
-        return read_samples(crops_per_photo=crops_per_photo, seed=seed)
-    if not spec.path:
-        raise ConfigError(f"{spec.text!r} names no path: write {spec.reader}:PATH")
-    if spec.reader == "folder":
-        return read_folder(spec.path)
-    if spec.reader == "csv":
-        return read_scored_images(spec.path, spec.options)
-    if spec.reader == "pairs":
-        return read_labelled_pairs(spec.path, spec.options)
-    return read_ssranking(spec.path, spec.options)
 
 
 def _drawn_pairs(
@@ -186,6 +153,8 @@ def _image_table(
         "hidden_blur": [blurs.get(row.image) for row in images],
         "score": [scores.get(row.image) for row in images],
     }
+    for name in ("spread", "distortion", "level", "points", "region", "longest_side"):
+        columns[name] = [getattr(row, name) for row in images]
     return pa.table(columns, schema=IMAGE_SCHEMA)
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import psutil
+import tyro
 
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.prepare import prepare
+from rankloop.datasets.splits import SplitName
 
 # Share of the machine's memory that decoded images may take; more is decoded as it is needed.
 MEMORY_SHARE = 0.2
@@ -24,14 +26,23 @@ class DataOptions:
     scikit-learn. folder:PATH: any tree of images, unlabelled. csv:PATH?higher_is_better=true:
     columns image, score. pairs:PATH: columns image_a, image_b, better (a, b or tie), one row per
     vote. Images are looked for beside the file, or in ?images=FOLDER.
-    ssranking:PATH: lists of the SSRanking release. Where nothing is labelled, a synthetic annotator
-    hides a known blur in every image and labels by it."""
+    ssranking:PATH: lists of the SSRanking release. pack:PATH: what jobs/ingest.py packed.
+    Released data sets by their folder: tid2013, live, csiq, mlive, kadid10k, clive, bid, koniq10k,
+    spaq, flive (scores); waterloo, places2 (photographs); shanghaitech, ucf_cc_50, worldexpo10,
+    ucsd, ucf_qnrf (heads); ?split=official for tid2013, koniq10k and flive. Where nothing is
+    labelled, a synthetic annotator hides a known blur in every image and labels by it."""
     seed: int = 0
     """Seed of everything random: splits, labels, initial weights, examples, suggestions."""
     source_pattern: str | None = None
     """Regular expression whose group 1, found in an image's name, is its source; all images of a
     source stay on one side of the split. '(.+)_[0-9]+' keeps the photographs of an LFW person
     together. An image in whose name it is not found is a source of its own."""
+    split: SplitName = "70-15-15"
+    """Shares of sources for training, validation and test, where a data source gives no split
+    itself. 80-20 is the papers', of whose training part a tenth becomes validation; another seed is
+    another split."""
+    strict: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Refuse data sources that list images which are not there, rather than skip and list them."""
     crops_per_photo: int = 40
     """Crops that samples cuts from each photograph."""
     labels: int = 100
@@ -56,6 +67,8 @@ def open_data(
         source_pattern=options.source_pattern,
         labels=options.labels,
         label_error_rate=options.label_error_rate,
+        strict=options.strict,
+        split=options.split,
     )
     return prepare(
         dataset,

@@ -16,11 +16,12 @@ class ImageRow:
 
     Attributes:
         image: its name, unique within the source.
-        uri: absolute local path, fsspec URI or ``package:`` URI of the photograph.
+        uri: absolute local path, URI or ``package:`` URI of the photograph.
         crop: (x, y, width, height) in pixels of the photograph, or None for all of it.
         source: what it must share a split with; None when the reader does not know.
         split: the split that the data source itself gives, or None.
         score: its score in the direction of the part, or None.
+        spread, distortion, level, points, region, longest_side: see IMAGE_SCHEMA.
     """
 
     image: str
@@ -29,6 +30,12 @@ class ImageRow:
     source: str | None = None
     split: Split | None = None
     score: float | None = None
+    spread: float | None = None
+    distortion: str | None = None
+    level: int | None = None
+    points: Sequence[tuple[float, float]] | None = None
+    region: bytes | None = None
+    longest_side: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.splits import check_labelled
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
-from rankloop.images import decode, fit, load, read_bytes
+from rankloop.images import decode, fit, load, read_bytes, shrink
 
 PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
 
@@ -26,7 +26,8 @@ def load_image(row: Mapping[str, Any], size: int) -> np.ndarray:
     """Read one image of a dataset, blurred by the synthetic annotator where it hid a blur.
 
     Args:
-        row: ``uri``, ``crop`` and ``hidden_blur`` as in IMAGE_SCHEMA; other keys are ignored.
+        row: ``uri``, ``crop``, ``longest_side`` and ``hidden_blur`` as in IMAGE_SCHEMA; other keys
+            are ignored.
         size: side in pixels.
 
     Returns:
@@ -35,7 +36,7 @@ def load_image(row: Mapping[str, Any], size: int) -> np.ndarray:
     Raises:
         ImageError: the image cannot be read, or the crop leaves the photograph.
     """
-    return _blurred(load(row["uri"], row["crop"], size), row)
+    return _blurred(load(row["uri"], row["crop"], size, row["longest_side"]), row)
 
 
 def prepare(
@@ -67,7 +68,9 @@ def prepare(
     Raises:
         DataError: no image can be read, or too few to learn from.
     """
-    rows = dataset.images.select(["image", "uri", "crop", "hidden_blur"]).to_pylist()
+    rows = dataset.images.select(
+        ["image", "uri", "crop", "longest_side", "hidden_blur"]
+    ).to_pylist()
     fits = len(rows) * size * size * 3 <= max_bytes
     pixels = np.empty((len(rows), size, size, 3), np.uint8) if fits else None
     reasons: dict[int, str] = {}
@@ -120,7 +123,8 @@ def _read_photograph(
         return
     for index, row in members:
         try:
-            yield index, _blurred(fit(photograph, row["crop"], size), row)
+            shrunk = shrink(photograph, row["longest_side"])
+            yield index, _blurred(fit(shrunk, row["crop"], size), row)
         except ImageError as error:
             yield index, error
 

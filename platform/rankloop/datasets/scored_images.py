@@ -21,7 +21,7 @@ def read_scored_images(path: str, options: Mapping[str, str]) -> Part:
     without label. Images that do not exist are skipped and listed.
 
     Args:
-        path: local path or fsspec URI of the CSV file.
+        path: local path or URI of the CSV file.
         options: ``higher_is_better=true`` or ``false`` (required: MOS true, DMOS and blur rank
             false); ``image``, ``score``, ``source``, ``split``: columns of other names;
             ``images=FOLDER``: where the images are (the CSV's own folder).

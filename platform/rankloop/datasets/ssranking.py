@@ -20,10 +20,11 @@ def read_ssranking(path: str, options: Mapping[str, str]) -> Part:
     `ssranking_lists`); ``counts`` says what each was taken for and how many items it has. Images
     of the unsupervised pairs are unlabelled; their pairing is not used, since quadruplets are
     drawn anew. An image is read from ``images/Image_name_after_cropping`` if that exists, else cut
-    from ``images/DatasetName/Original_image_name``; crops of one original are one source.
+    from ``images/DatasetName/Original_image_name``, or from the one file of that name further below
+    ``images/DatasetName``; crops of one original are one source.
 
     Args:
-        path: folder of the lists, local or fsspec URI.
+        path: folder of the lists, local or URI.
         options: ``images=FOLDER`` (``PATH/images``); ``test=NAME``: which test ranking to use,
             by its file name relative to PATH without extension; needed when there are several,
             since orders of different lists cannot be compared.
@@ -93,18 +94,56 @@ def _rows(
     names: Sequence[str], crops: Mapping[str, Crop], ranks: Mapping[str, float], folder: str
 ) -> list[ImageRow]:
     already_cropped = exist([join(folder, name) for name in names])
+    cut = [
+        crops[name].original
+        for name, is_cropped in zip(names, already_cropped, strict=True)
+        if name in crops and not is_cropped
+    ]
+    place = _places(cut, folder)
     rows = []
     for name, is_cropped in zip(names, already_cropped, strict=True):
         crop = crops.get(name)
-        cut = crop is not None and not is_cropped
+        whole = None if crop is None or is_cropped else crop
         rows.append(
             ImageRow(
                 name,
-                join(folder, crop.original if crop and cut else name),
-                crop=crop.box if crop and cut else None,
+                join(folder, place[whole.original] if whole else name),
+                crop=whole.box if whole else None,
                 source=crop.original if crop else None,
                 split="test" if name in ranks else None,
                 score=ranks.get(name),
             )
         )
     return rows
+
+
+def _places(originals: Sequence[str], folder: str) -> dict[str, str]:
+    """Find each photograph below the folder of its data set, which may have folders of its own.
+
+    LFW, CASIA-WebFace, WIDER FACE and MegaFace all have folders for people or events; the lists may
+    name files alone. A name that several files have stays as it is, and is then missing.
+    """
+    names = list(dict.fromkeys(originals))
+    there = exist([join(folder, name) for name in names])
+    place = {name: name for name in names}
+    lost = [name for name, found in zip(names, there, strict=True) if not found]
+    if not lost:
+        return place
+    try:
+        files = list_files(folder)
+    except DataError:
+        # No such folder: then all images are missing, which is an error of its own.
+        return place
+    below: dict[tuple[str, str], list[str]] = {}
+    for file in files:
+        below.setdefault((file.partition("/")[0], file.rpartition("/")[2].lower()), []).append(file)
+    for name in lost:
+        dataset, _, rest = name.partition("/")
+        alike = [
+            file
+            for file in below.get((dataset, name.rpartition("/")[2].lower()), [])
+            if f"/{file}".lower().endswith(f"/{rest}".lower())
+        ]
+        if len(alike) == 1:
+            place[name] = alike[0]
+    return place

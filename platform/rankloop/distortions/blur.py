@@ -55,7 +55,7 @@ def blur_kernel(kind: BlurKind, strength: float, angle: float = 0.0) -> np.ndarr
     if strength == 0:
         return np.ones((1, 1), np.float32)
     if kind == "gaussian":
-        profile = _gaussian_profile(strength)
+        profile = gaussian_profile(strength)
         kernel = np.outer(profile, profile)
     elif kind == "defocus":
         kernel = _disc(2.0 * strength)
@@ -88,7 +88,7 @@ def blur(image: np.ndarray, kind: BlurKind, strength: float, angle: float = 0.0)
         return _filter(image, blur_kernel(kind, strength, angle))
     # In float32: OpenCV's 8-bit Gaussian rounds between its two passes (off by more than one grey
     # level) and takes twice as long.
-    profile = _gaussian_profile(strength).astype(np.float32)
+    profile = gaussian_profile(strength).astype(np.float32)
     blurred = cv2.sepFilter2D(
         image, cv2.CV_32F, profile, profile, borderType=cv2.BORDER_REFLECT_101
     )
@@ -132,7 +132,8 @@ def _check(kind: str, strength: float, angle: float) -> None:
         raise ConfigError(f"blur angle {angle} must be a finite number of radians")
 
 
-def _gaussian_profile(sigma: float) -> np.ndarray:
+def gaussian_profile(sigma: float) -> np.ndarray:
+    """Return one row of a Gaussian, cut at 4 sigma (pixels, > 0), float64 (k,), k odd, sum 1."""
     radius = math.ceil(_GAUSSIAN_SIGMAS * sigma)
     # For a tiny sigma the square is infinite, and the weight 0 that it gives is right.
     with np.errstate(over="ignore"):

@@ -10,19 +10,14 @@ which depends on nothing but the row, too.
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from rankloop.distortions.blur import BLUR_KINDS, BlurKind, blur
-from rankloop.errors import ConfigError, DataError, ImageError
+from rankloop.errors import ConfigError, DataError
 from rankloop.randomness import rng
-
-Load = Callable[[int], np.ndarray]
-OnSkip = Callable[[int, str], None]
-
-MAX_ATTEMPTS = 20
+from rankloop.ranking.draws import MAX_ATTEMPTS, Load, OnSkip, first_readable, reporting
 
 
 @dataclass(frozen=True)
@@ -116,7 +111,10 @@ def _blurred_set(
         raise DataError(
             f"a {name} needs {wanted} different images and there are {n_images}: give more images"
         )
-    read = _reporting(load, on_skip)
+
+    def read(i: int) -> np.ndarray:
+        with reporting(i, on_skip):
+            return load(i)
 
     def draw(attempt: int) -> np.ndarray:
         # Plain integers, since numpy's have another type and so name another generator.
@@ -126,7 +124,7 @@ def _blurred_set(
         images = [read(i) for i in chosen]
         return np.stack(images + [blur(image, kind, strength, angle) for image in images])
 
-    return _first_readable(draw, MAX_ATTEMPTS, f"{name} of step {step}, item {item}")
+    return first_readable(draw, MAX_ATTEMPTS, f"{name} of step {step}, item {item}")
 
 
 def _different(generator: np.random.Generator, n_images: int, wanted: int) -> list[int]:
@@ -179,13 +177,16 @@ def labelled_pair(
     worse_first = bool(rng(seed, "labelled pair order", index).integers(2))
 
     sides = (worse, better) if worse_first else (better, worse)
-    read = _reporting(load, on_skip)
+
+    def read(i: int) -> np.ndarray:
+        with reporting(i, on_skip):
+            return load(i)
 
     def draw(attempt: int) -> np.ndarray:
         pair = order[(position + attempt) % n]
         return np.stack([read(int(side[pair])) for side in sides])
 
-    images = _first_readable(draw, min(MAX_ATTEMPTS, n), f"labelled pair of row {index}")
+    images = first_readable(draw, min(MAX_ATTEMPTS, n), f"labelled pair of row {index}")
     return images, -1 if worse_first else 1
 
 
@@ -195,27 +196,3 @@ def _permutation(seed: int, n: int, epoch: int) -> np.ndarray:
     order = rng(seed, "labelled pair", epoch).permutation(n)
     order.setflags(write=False)
     return order
-
-
-def _reporting(load: Load, on_skip: OnSkip | None) -> Load:
-    def read(index: int) -> np.ndarray:
-        try:
-            return load(index)
-        except ImageError as error:
-            if on_skip is not None:
-                on_skip(index, str(error))
-            raise
-
-    return read
-
-
-def _first_readable(draw: Callable[[int], np.ndarray], attempts: int, what: str) -> np.ndarray:
-    for attempt in range(attempts):
-        try:
-            return draw(attempt)
-        except ImageError as error:
-            last = error
-    raise DataError(
-        f"{what}: {attempts} draws in a row held an image that cannot be read, the last: "
-        f"{last}; check that the images are still there"
-    ) from last

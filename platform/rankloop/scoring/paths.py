@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 
-import fsspec
+import pyarrow.fs as pafs
 
 from rankloop.datasets.folder import is_image_name
 from rankloop.datasets.locations import exist, list_files
 from rankloop.errors import DataError
+from rankloop.filesystems import join_uri, open_uri
 from rankloop.images import EXTENSIONS
 
 
@@ -43,11 +44,15 @@ def _is_folder(path: str) -> bool:
     try:
         if "://" not in path:
             return os.path.isdir(path)
-        filesystem, root = fsspec.core.url_to_fs(path)
-        return bool(filesystem.isdir(root))
+        filesystem, root = open_uri(path)
+        return bool(filesystem.get_file_info(root).type == pafs.FileType.Directory)
     except (OSError, ImportError, ValueError) as error:
         raise DataError(f"cannot look for {path}: {error}; check the path") from error
 
 
 def _images_below(folder: str) -> list[str]:
-    return [f"{folder.rstrip('/')}/{name}" for name in list_files(folder) if is_image_name(name)]
+    return [_below(folder, name) for name in list_files(folder) if is_image_name(name)]
+
+
+def _below(folder: str, name: str) -> str:
+    return join_uri(folder, name) if "://" in folder else f"{folder.rstrip('/')}/{name}"

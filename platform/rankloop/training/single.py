@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
+from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods.method import Method
 from rankloop.storage import Folder
@@ -15,6 +16,7 @@ from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.final import FinalModel, final_model
+from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.publishing import publish
 
@@ -50,6 +52,7 @@ def run_training(
         last = load_latest(folder / "checkpoints")
         if last is not None:
             print(f"going on from step {last.step}", flush=True)
+        _log_first_batch(method, config, prepared, folder, tracking, run_id, seed)
         begun = time.monotonic()
 
         def report(found: Report) -> bool:
@@ -80,6 +83,20 @@ def run_training(
             )
             _track(method, tracking, run_id, folder, prepared, final)
         return result
+
+
+def _log_first_batch(
+    method: Method,
+    config: Any,
+    prepared: Prepared,
+    folder: Folder,
+    tracking: Tracking,
+    run_id: str,
+    seed: int,
+) -> None:
+    figures = first_batch_figures(method, config, prepared.data, seed)
+    names = save_figures(folder, figures, annotator=prepared.data.dataset.annotator)
+    tracking.log_files(run_id, folder, names)
 
 
 def _shown(report: Report, config: Any, prepared: Prepared) -> str:

@@ -15,6 +15,7 @@ from rankloop.tracking import Tracking
 from rankloop.training.checkpoints import Checkpoint, load_latest
 from rankloop.training.experiment import write_result
 from rankloop.training.final import final_model, past_reports
+from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.publishing import scores_figure
 from rankloop.tuning.runs import RunContext
 
@@ -72,7 +73,10 @@ def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[S
     run, data, method = context.run_folder(name), context.data, find_method(context.method)
     config = make_config(type(context.base), checkpoint.config["config"])
     reports = past_reports(checkpoint)
-    figures: dict[str, Figure | None] = {"training_curves.png": training_curves(reports)}
+    figures: dict[str, Figure | None] = {
+        "training_curves.png": training_curves(reports),
+        **first_batch_figures(method, config, data, checkpoint.config["seed"]),
+    }
     metrics = {"validation": dict(reports[-1].metrics) if reports else {}}
     if splits:
         final = final_model(method, config, run, data, splits)

@@ -1,0 +1,77 @@
+"""Pack data sources into Parquet shards."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
+
+import tyro
+
+from rankloop.cluster import refuse_temporary
+from rankloop.command_line import at_least, read, run_job
+from rankloop.datasets.pack import write_pack
+from rankloop.datasets.readers import read_sources
+from rankloop.progress import counter
+from rankloop.storage import open_folder, refuse_unwritable
+
+DESCRIPTION = """Pack data sources into Parquet shards, so that a million images are read at full
+speed from object storage. Files are packed as they are, with all that is known of them.
+
+Examples:
+  python jobs/ingest.py shanghaitech:part_A --output s3://bucket/part_A
+  python jobs/train.py ssranking --data pack:s3://bucket/part_A
+
+Running the same command again goes on after any crash. The last line printed is the pack."""
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """Options of jobs/ingest.py."""
+
+    data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH")]] = (
+        field(default=())
+    )
+    """Data sources, as in the other jobs' --data."""
+    output: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "pack"
+    """Where the pack goes."""
+    seed: int = 0
+    """Decides the crops of samples."""
+    strict: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Refuse data sources that list images which are not there, rather than skip and list them."""
+    workers: int = 0
+    """Files read at once; 0 means four per core."""
+    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Pack the samples, to try the job out."""
+
+
+def main() -> str:
+    """Run the job and return the pack's folder."""
+    options = read(IngestOptions, DESCRIPTION, args=sys.argv[1:])
+    at_least(0, workers=options.workers)
+    refuse_temporary("--output", options.output)
+    refuse_unwritable(options.output)
+    data = options.data or (("samples",) if options.smoke else ())
+    part = read_sources(data, seed=options.seed, strict=options.strict)
+    folder = open_folder(options.output)
+    with counter("packing photographs") as progress:
+        skipped = write_pack(
+            part,
+            " + ".join(data),
+            folder,
+            threads=options.workers or 4 * (os.cpu_count() or 1),
+            on_progress=progress,
+        )
+    print(f"packed {len(part.images) - len(skipped)} images")
+    missing = [*part.skipped, *skipped]
+    if missing:
+        print(f"skipped {len(missing)} images, which pack.json lists; the first:")
+        for image, reason in missing[:10]:
+            print(f"  {image}: {reason}")
+    return str(folder)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,73 @@
+"""Draw the ranked sets that can be made of photographs."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
+
+import tyro
+
+from rankloop.cluster import refuse_temporary
+from rankloop.command_line import at_least, read, run_job
+from rankloop.datasets.readers import read_sources
+from rankloop.previews import save_previews
+from rankloop.storage import open_folder, refuse_unwritable
+
+DESCRIPTION = """Draw ranked sets of photographs as labelled contact sheets.
+
+Examples:
+  python jobs/preview.py samples --ranked-set gaussian_blur
+  python jobs/preview.py folder:photos --ranked-set all --output preview
+  python jobs/preview.py shanghaitech:part_A --ranked-set nested_crops --images 5
+
+A ranked set is a distortion (gaussian_blur, jpeg, …), a crossing of two (blur_x_jpeg,
+blur_x_noise), nested_crops, quadruplet, or all. The last line printed is the folder of the PNGs."""
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """Options of jobs/preview.py."""
+
+    data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH")]] = (
+        field(default=())
+    )
+    """Data sources, as in the other jobs' --data."""
+    ranked_set: str = "all"
+    """Which ranked set to draw."""
+    output: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = "preview"
+    """Where the PNGs go."""
+    images: int = 3
+    """Photographs to draw sets of."""
+    size: int = 224
+    """Side in pixels of the sets' images."""
+    seed: int = 0
+    """Decides which photographs, and everything random about the sets."""
+    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw small sets of the samples, to try the job out."""
+
+
+def main() -> str:
+    """Run the job and return the folder of the pictures."""
+    options = read(PreviewOptions, DESCRIPTION, args=sys.argv[1:])
+    at_least(1, images=options.images, size=options.size)
+    refuse_temporary("--output", options.output)
+    refuse_unwritable(options.output)
+    data = options.data or (("samples",) if options.smoke else ())
+    folder = open_folder(options.output)
+    skipped = save_previews(
+        read_sources(data, seed=options.seed, crops_per_photo=1),
+        options.ranked_set,
+        folder,
+        images=1 if options.smoke else options.images,
+        size=96 if options.smoke else options.size,
+        seed=options.seed,
+    )
+    for image, reason in skipped:
+        print(f"skipped {image}: {reason}")
+    return str(folder)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,1 @@
+"""Readers of public data sets as they are released, one module each."""

@@ -1,0 +1,64 @@
+"""``shanghaitech:PATH``: ShanghaiTech part A or B (Zhang et al. 2016): crowds with head points."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from rankloop.datasets.layouts.heads import head_points
+from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.part import ImageRow, Part
+from rankloop.errors import DataError
+
+_IMAGE = re.compile(r"(.*)images/IMG_(\d+)\.jpg", re.IGNORECASE)
+_GROUND_TRUTH = ("ground-truth", "ground_truth")
+
+
+def read_shanghaitech(path: str, options: Mapping[str, str]) -> Part:
+    """Return the photographs with head points and counts, split as released.
+
+    Args:
+        path: folder of a part, with ``train_data/`` and ``test_data/``, each with ``images/`` and
+            ``ground-truth/`` (or ``ground_truth/``).
+        options: none.
+
+    Raises:
+        DataError: no image is there, or a file of points is malformed.
+    """
+    tree = open_tree(path)
+    rows, skipped = [], []
+    for name in tree.below("", (".jpg",)):
+        match = _IMAGE.fullmatch(name)
+        if match is None:
+            continue
+        candidates = [f"{match[1]}{folder}/GT_IMG_{match[2]}.mat" for folder in _GROUND_TRUTH]
+        location = next(filter(None, map(tree.uri, candidates)), None)
+        if location is None:
+            skipped.append((name, f"its points, {candidates[0]}, do not exist"))
+            continue
+        points = head_points(_location(location))
+        rows.append(
+            ImageRow(
+                name,
+                name,
+                # Training images may become validation; test images stay what they are.
+                split="test" if "test" in match[1].lower() else None,
+                score=float(len(points)),
+                points=points,
+            )
+        )
+    if not rows:
+        raise DataError(
+            f"{tree.folder} holds no images/IMG_n.jpg with points: give the folder of part A or B"
+        )
+    found = tree.present(rows, tree.folder)
+    return Part(found.images, higher_is_better=True, score_name="count", skipped=tuple(skipped))
+
+
+def _location(location: str) -> np.ndarray:
+    info = variable(read_mat(location), "image_info", location)
+    try:
+        points: np.ndarray = info[0, 0][0, 0]["location"]
+    except (IndexError, ValueError, TypeError) as error:
+        raise DataError(f"{location}: image_info holds no points; download it again") from error
+    return points

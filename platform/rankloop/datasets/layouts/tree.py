@@ -1,0 +1,215 @@
+"""A data set's folder: its files by name, whatever their case, and its tables."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import h5py
+import numpy as np
+import openpyxl
+import scipy.io
+
+from rankloop.datasets.locations import absolute, join, list_files, read_text
+from rankloop.datasets.part import ImageRow
+from rankloop.datasets.present import REASON
+from rankloop.errors import DataError
+from rankloop.images import read_bytes
+
+# Where MATLAB's own header of 512 bytes ends, or at the start.
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files of a folder.
+
+    Attributes:
+        folder: absolute path or URI.
+        files: lower-case path relative to the folder to the path as it is: released lists and
+            released files differ in case.
+    """
+
+    folder: str
+    files: Mapping[str, str]
+
+    def uri(self, name: str) -> str | None:
+        """Return where a file is, or None if there is none of this name."""
+        found = self.files.get(name.lower())
+        return None if found is None else join(self.folder, found)
+
+    def require(self, *names: str) -> str:
+        """Return where the first of several possible files is.
+
+        Raises:
+            DataError: none is there.
+        """
+        for name in names:
+            uri = self.uri(name)
+            if uri is not None:
+                return uri
+        raise DataError(
+            f"{self.folder} has no {' or '.join(names)} (it holds {len(self.files)} files): give "
+            "the folder of the release, with the file names that it has"
+        )
+
+    def below(self, folder: str, endings: tuple[str, ...]) -> list[str]:
+        """Return the files below a folder whose names end so (in lower case), sorted."""
+        start = f"{folder.lower()}/" if folder else ""
+        return sorted(
+            actual
+            for lower, actual in self.files.items()
+            if lower.startswith(start) and lower.endswith(endings)
+        )
+
+    def present(self, rows: Sequence[ImageRow], listed_in: str) -> "Found":
+        """Return the rows whose image is there; ``uri`` is a name relative to the folder so far.
+
+        Raises:
+            DataError: none is there.
+        """
+        images, missing = [], []
+        for row in rows:
+            uri = self.uri(row.uri)
+            if uri is None:
+                missing.append((row.image, f"{join(self.folder, row.uri)} {REASON}"))
+            else:
+                images.append(replace(row, uri=uri))
+        if not images:
+            first = join(self.folder, rows[0].uri) if rows else "no image"
+            raise DataError(
+                f"none of the {len(rows)} images listed in {listed_in} exists, the first would be "
+                f"{first}: give the folder of the release, with its images unpacked"
+            )
+        return Found(images, tuple(missing))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Listed images that are there, and (image, reason) of those that are not."""
+
+    images: list[ImageRow]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def open_tree(path: str) -> Tree:
+    """List a folder.
+
+    Raises:
+        DataError: it is missing or cannot be listed.
+    """
+    folder = absolute(path)
+    return Tree(folder, {name.lower(): name for name in list_files(folder)})
+
+
+def read_mat(location: str) -> dict[str, Any]:
+    """Return the variables of a MATLAB file; of version 7.3 (HDF5), those that are numbers.
+
+    Raises:
+        DataError: missing or malformed.
+    """
+    data = read_bytes(location)
+    try:
+        if _HDF5 in data[:1024]:
+            with h5py.File(io.BytesIO(data), "r") as file:
+                # HDF5 stores the columns of a MATLAB matrix as its rows.
+                return {
+                    name: np.asarray(value).T
+                    for name, value in file.items()
+                    if isinstance(value, h5py.Dataset)
+                }
+        content: dict[str, Any] = scipy.io.loadmat(io.BytesIO(data))  # type: ignore[arg-type]
+    except Exception as error:  # hostile bytes reach many kinds
+        raise DataError(
+            f"{location} is not a MATLAB file that can be read: {error}; download it again"
+        ) from error
+    return content
+
+
+def variable(content: Mapping[str, Any], name: str, location: str) -> np.ndarray:
+    """Return a variable of a MATLAB file.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    if name not in content:
+        known = ", ".join(key for key in content if not key.startswith("__"))
+        raise DataError(f"{location} has no variable {name!r}, only {known}: is it the release's?")
+    return np.asarray(content[name])
+
+
+def read_sheet(location: str, sheet: str | None = None) -> list[list[Any]]:
+    """Return the rows of a sheet (the first for None) of an Excel file as plain values.
+
+    Raises:
+        DataError: missing or malformed, or no such sheet.
+    """
+    try:
+        book = openpyxl.load_workbook(
+            io.BytesIO(read_bytes(location)), read_only=True, data_only=True
+        )
+        chosen = book.worksheets[0] if sheet is None else book[sheet]
+        return [list(row) for row in chosen.iter_rows(values_only=True)]
+    except DataError:
+        raise
+    except Exception as error:  # hostile bytes reach many kinds
+        raise DataError(
+            f"{location} cannot be read as an Excel file"
+            f"{f' with a sheet {sheet}' if sheet else ''}: {error}; download it again"
+        ) from error
+
+
+def read_table(location: str, delimiter: str = ",") -> list[list[str]]:
+    """Return the lines of a text table as stripped cells; blank lines are left out.
+
+    Raises:
+        DataError: missing or not UTF-8.
+    """
+    text = read_text(location)
+    if delimiter == " ":
+        return [line.split() for line in text.splitlines() if line.strip()]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return [[cell.strip() for cell in line] for line in lines if any(map(str.strip, line))]
+
+
+def columns_of(
+    rows: Sequence[Sequence[Any]], names: Sequence[str], location: str
+) -> list[list[Any]]:
+    """Return the cells of some columns, below the first row that names them all.
+
+    Args:
+        rows: of a table; those before the header, and those whose first wanted cell is empty, are
+            left out.
+        names: of the columns, found whatever their case.
+        location: of the table, for errors.
+
+    Raises:
+        DataError: no row names them all.
+    """
+    wanted = [name.lower() for name in names]
+    for start, row in enumerate(rows):
+        header = [str(cell).strip().lower() for cell in row]
+        if set(wanted) <= set(header):
+            places = [header.index(name) for name in wanted]
+            below = (list(line) + [None] * len(header) for line in rows[start + 1 :])
+            picked = ([line[place] for place in places] for line in below)
+            return [cells for cells in picked if cells[0] not in (None, "")]
+    raise DataError(
+        f"{location} has no header with the columns {', '.join(names)}: is it the release's file?"
+    )
+
+
+def number(text: Any, where: str) -> float:
+    """Return a cell as a finite number.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not np.isfinite(value):
+        raise DataError(f"{where}: {text!r} is not a finite number; download the file again")
+    return value

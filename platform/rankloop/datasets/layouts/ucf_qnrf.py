@@ -1,0 +1,53 @@
+"""``ucf_qnrf:PATH``: UCF-QNRF (Idrees et al. 2018): 1,535 large crowds, head points."""
+
+import re
+from collections.abc import Mapping
+
+from rankloop.datasets.layouts.heads import head_points
+from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.part import ImageRow, Part
+from rankloop.errors import DataError
+
+# TPAMI paper, section 6.2: larger photographs are shrunk.
+LONGEST_SIDE = 1024
+_IMAGE = re.compile(r"(.*)(train|test)/img_\d+\.jpg", re.IGNORECASE)
+
+
+def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
+    """Return the photographs with head points and counts, split as released.
+
+    They are loaded with a longest side of 1024 pixels; points stay in pixels of the file.
+
+    Args:
+        path: folder with ``Train/img_0001.jpg`` and ``Train/img_0001_ann.mat``…, and ``Test/``.
+        options: none.
+
+    Raises:
+        DataError: no photograph is there, or a file of points is malformed.
+    """
+    tree = open_tree(path)
+    rows, skipped = [], []
+    for name in tree.below("", (".jpg",)):
+        match = _IMAGE.fullmatch(name)
+        if match is None:
+            continue
+        annotated = f"{name[:-4]}_ann.mat"
+        location = tree.uri(annotated)
+        if location is None:
+            skipped.append((name, f"its points, {annotated}, do not exist"))
+            continue
+        points = head_points(variable(read_mat(location), "annPoints", location))
+        rows.append(
+            ImageRow(
+                name,
+                name,
+                split="test" if match[2].lower() == "test" else None,
+                score=float(len(points)),
+                points=points,
+                longest_side=LONGEST_SIDE,
+            )
+        )
+    if not rows:
+        raise DataError(f"{tree.folder} holds no Train/img_n.jpg with points: give its folder")
+    found = tree.present(rows, tree.folder)
+    return Part(found.images, higher_is_better=True, score_name="count", skipped=tuple(skipped))

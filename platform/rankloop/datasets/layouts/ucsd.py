@@ -1,0 +1,93 @@
+"""``ucsd:PATH``: UCSD pedestrians (Chan et al. 2008): 2,000 frames, heads, a region of interest."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from rankloop.datasets.layouts.heads import encode_region, head_points, inside
+from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.part import ImageRow, Part
+from rankloop.errors import DataError
+
+_FRAME = re.compile(r"(?:.*/)?(vidf1_33_(\d\d\d))\.y/\1_f(\d+)\.png", re.IGNORECASE)
+# Frames 601 to 1400 train, the others test; a clip has 200.
+_TRAINING_CLIPS = range(3, 7)
+_CLIPS = range(10)
+
+
+def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
+    """Return the frames with the people in the region of interest, split as published.
+
+    Frames of one clip are one source, since neighbours show the same people.
+
+    Args:
+        path: folder with ``vidf/vidf1_33_000.y/vidf1_33_000_f001.png``… and ``vidf-cvpr/``.
+        options: none.
+
+    Raises:
+        DataError: no frame is there, or a file is missing or malformed.
+    """
+    tree = open_tree(path)
+    below = {name.rpartition("/")[2].lower(): name for name in tree.below("", (".mat",))}
+    region_name = "vidf1_33_roi_mainwalkway.mat"
+    if region_name not in below:
+        raise DataError(f"{tree.folder} holds no {region_name}: unpack vidf-cvpr in it, too")
+    location = str(tree.uri(below[region_name]))
+    mask = _field(variable(read_mat(location), "roi", location), "mask", location).astype(bool)
+    region = encode_region(mask)
+    clips: dict[int, np.ndarray] = {}
+    rows, skipped = [], []
+    outside = 0
+    for name in tree.below("", (".png",)):
+        match = _FRAME.fullmatch(name)
+        if match is None or int(match[2]) not in _CLIPS:
+            continue
+        clip, frame = int(match[2]), int(match[3])
+        labels = f"{match[1].lower()}_frame_full.mat"
+        if labels not in below:
+            skipped.append((name, f"its points, {labels}, do not exist"))
+            continue
+        location = str(tree.uri(below[labels]))
+        if clip not in clips:
+            clips[clip] = variable(read_mat(location), "frame", location).ravel()
+        if not 1 <= frame <= len(clips[clip]):
+            skipped.append((name, f"{labels} holds frames 1 to {len(clips[clip])}"))
+            continue
+        places = _field(clips[clip][frame - 1], "loc", location)
+        marked = head_points(places[:, :2])
+        points = inside(marked, mask)
+        outside += len(marked) - len(points)
+        rows.append(
+            ImageRow(
+                name,
+                name,
+                source=match[1].lower(),
+                split=None if clip in _TRAINING_CLIPS else "test",
+                score=float(len(points)),
+                points=points,
+                region=region,
+            )
+        )
+    if not rows:
+        raise DataError(f"{tree.folder} holds no frame vidf1_33_nnn.y/… with points")
+    found = tree.present(rows, tree.folder)
+    return Part(
+        found.images,
+        higher_is_better=True,
+        score_name="count",
+        counts={"points_outside_region": outside} if outside else {},
+        skipped=tuple(skipped),
+    )
+
+
+def _field(structure: np.ndarray, name: str, location: str) -> np.ndarray:
+    try:
+        found: np.ndarray = np.atleast_2d(structure.ravel()[0][name])
+        while found.dtype == object:
+            found = np.atleast_2d(found.ravel()[0])
+    except (IndexError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{location} holds no {name!r} where it should; is it the release's?"
+        ) from error
+    return found

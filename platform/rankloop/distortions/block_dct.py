@@ -1,0 +1,102 @@
+"""A block transform coder without its lossless part: #20 and #21 of TID2013.
+
+TID2013 made both with a coder that is not published whole. What it does to an image is: 32 x 32
+blocks of luminance and chrominance through a DCT, coefficients divided by one step and rounded
+(Ponomarenko, Lukin, Egiazarian, Astola: DCT based high quality image compression, 2005).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import scipy.fft
+
+from rankloop.distortions.distortion import Distortion
+from rankloop.distortions.noise import TID_2013, TID_2013_PSNR
+from rankloop.distortions.pixels import (
+    RGB_TO_YCBCR,
+    YCBCR_TO_RGB,
+    add_scaled,
+    normal_field,
+    sigma_of_psnr,
+    to_uint8,
+)
+
+_BLOCK = 32
+_STEPS = (32.0, 48.0, 72.0, 108.0, 160.0)
+# Steps of four and a half standard deviations of the noise remove most of it and least of the
+# image (the operating point in Ponomarenko, Lukin, Egiazarian, Lipmanov 2009).
+_STEP_PER_SIGMA = 4.5
+
+
+def _comfort_noise(
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[float]
+) -> list[np.ndarray]:
+    """What the coder would drop is replaced by noise of the same energy at each frequency."""
+    coefficients = _coefficients(image)
+    flips = generator.integers(0, 2, coefficients.shape, np.uint8).astype(bool)
+    versions = []
+    for step in steps:
+        small = np.abs(coefficients) < step / 2
+        # The mean of a block is no detail.
+        small[..., 0, 0] = False
+        noisy = np.where(small & flips, -coefficients, coefficients)
+        versions.append(_image(noisy, image.shape))
+    return versions
+
+
+def _noisy_compression(
+    image: np.ndarray, generator: np.random.Generator, psnrs: Sequence[float]
+) -> list[np.ndarray]:
+    field = normal_field(image, generator)
+    versions = []
+    for psnr in psnrs:
+        sigma = sigma_of_psnr(psnr)
+        step = _STEP_PER_SIGMA * sigma
+        coefficients = _coefficients(add_scaled(image, field, sigma))
+        versions.append(_image(np.rint(coefficients / step) * step, image.shape))
+    return versions
+
+
+def _coefficients(image: np.ndarray) -> np.ndarray:
+    """DCT of Y, Cb and Cr, float32 (rows, columns, 3, 32, 32)."""
+    height, width, _ = image.shape
+    ycbcr = cv2.transform(image.astype(np.float32), RGB_TO_YCBCR.astype(np.float32))
+    below, right = -height % _BLOCK, -width % _BLOCK
+    padded = cv2.copyMakeBorder(ycbcr, 0, below, 0, right, cv2.BORDER_REFLECT)
+    rows, columns = padded.shape[0] // _BLOCK, padded.shape[1] // _BLOCK
+    blocks = padded.reshape(rows, _BLOCK, columns, _BLOCK, 3).transpose(0, 2, 4, 1, 3)
+    coefficients: np.ndarray = scipy.fft.dctn(blocks, axes=(3, 4), norm="ortho")
+    return coefficients
+
+
+def _image(coefficients: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    rows, columns = coefficients.shape[:2]
+    blocks = scipy.fft.idctn(coefficients, axes=(3, 4), norm="ortho", overwrite_x=True)
+    ycbcr = blocks.transpose(0, 3, 1, 4, 2).reshape(rows * _BLOCK, columns * _BLOCK, 3)
+    rgb = cv2.transform(ycbcr, YCBCR_TO_RGB.astype(np.float32))
+    return to_uint8(rgb[: shape[0], : shape[1]])
+
+
+def _reach(parameter: float) -> int:
+    return _BLOCK
+
+
+BLOCK_DCTS = (
+    Distortion(
+        "comfort_noise",
+        _STEPS,
+        "quantisation step below half of which DCT coefficients become noise",
+        f"{TID_2013}, #20",
+        _comfort_noise,
+        reach=_reach,
+    ),
+    Distortion(
+        "noisy_compression",
+        TID_2013_PSNR,
+        "PSNR in dB of the noise that is added before compression with 4.5 times its deviation",
+        f"{TID_2013}, #21",
+        _noisy_compression,
+        reach=_reach,
+    ),
+)

@@ -1,0 +1,75 @@
+"""Red and blue moved against green: #23 of TID2013."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from rankloop.distortions.distortion import Distortion
+from rankloop.distortions.noise import SUPPLEMENT
+
+_AUTHORS_SIGMA = 0.5
+
+
+def _shifted_channels(
+    image: np.ndarray, generator: np.random.Generator, shifts: Sequence[tuple[int, int]]
+) -> list[np.ndarray]:
+    return [_moved(image, (red, 0, blue), cv2.BORDER_REFLECT_101) for red, blue in shifts]
+
+
+def _shifted_channels_authors(
+    image: np.ndarray, generator: np.random.Generator, levels: Sequence[int]
+) -> list[np.ndarray]:
+    """Red and green moved, columns without a neighbour kept, then a slight blur."""
+    versions = []
+    for level in levels:
+        red, green = level - 1, level // 2 - 1
+        moved = _moved(image, (red, green, 0), None)
+        versions.append(
+            cv2.GaussianBlur(moved, (3, 3), _AUTHORS_SIGMA, borderType=cv2.BORDER_REFLECT)
+        )
+    return versions
+
+
+def _moved(image: np.ndarray, shifts: tuple[int, int, int], border: int | None) -> np.ndarray:
+    """Move each channel right; before its first column it is mirrored, or stays as it was."""
+    width = image.shape[1]
+    version = image.copy()
+    for channel, wanted in enumerate(shifts):
+        shift = min(wanted, width - 1)
+        if not shift:
+            continue
+        plane = image[:, :, channel]
+        version[:, shift:, channel] = plane[:, : width - shift]
+        if border is not None:
+            mirrored = cv2.copyMakeBorder(plane, 0, 0, shift, 0, border)
+            version[:, :shift, channel] = mirrored[:, :shift]
+    return version
+
+
+def _largest(shifts: tuple[int, int]) -> int:
+    return max(shifts)
+
+
+def _itself(level: int) -> int:
+    return level
+
+
+CHROMATIC_ABERRATIONS = (
+    Distortion(
+        "chromatic_aberration",
+        ((2, 1), (6, 3), (10, 5), (14, 7)),
+        "pixels by which red and blue are moved to the right",
+        f"{SUPPLEMENT}, #23",
+        _shifted_channels,
+        reach=_largest,
+    ),
+    Distortion(
+        "chromatic_aberration_authors",
+        (2, 6, 10, 14),
+        "L: red moved L - 1 and green L / 2 - 1 pixels to the right, then a blur of 0.5 pixels",
+        "RankIQA's published code, #23",
+        _shifted_channels_authors,
+        reach=_itself,
+    ),
+)

@@ -1,0 +1,48 @@
+"""Arithmetic on uint8 images that several distortions share."""
+
+import cv2
+import numpy as np
+
+# ITU-R BT.601 in studio range, as MATLAB's rgb2ycbcr: Y in [16, 235], Cb and Cr in [16, 240], of
+# R, G, B in [0, 255].
+RGB_TO_YCBCR = np.array(
+    [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
+) / np.float64(255.0)
+YCBCR_TO_RGB = np.linalg.inv(RGB_TO_YCBCR)
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def add_scaled(image: np.ndarray, field: np.ndarray, scale: float) -> np.ndarray:
+    """Return image + scale * field, rounded to nearest and clipped, uint8 (h, w, 3).
+
+    Args:
+        image: uint8 or float32 (h, w, 3).
+        field: float32 (h, w, 3).
+        scale: in grey levels per unit of the field.
+    """
+    base = image if image.dtype == np.float32 else image.astype(np.float32)
+    return to_uint8(cv2.scaleAdd(field, scale, base))
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Return a float32 image rounded to nearest (ties to even) and clipped to [0, 255]."""
+    # OpenCV's C++ saturates when it adds nothing in 8 bits; convertScaleAbs would fold negatives.
+    clipped: np.ndarray = cv2.add(image, 0.0, dtype=cv2.CV_8U)
+    return clipped.reshape(image.shape)
+
+
+def normal_field(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return standard normal noise, one number per pixel and channel, float32 (h, w, 3)."""
+    return generator.standard_normal(image.shape, dtype=np.float32)
+
+
+def look_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the image with every grey level v replaced by values[v], float (256,)."""
+    table = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    mapped: np.ndarray = cv2.LUT(image, table)
+    return mapped
+
+
+def sigma_of_psnr(psnr: float) -> float:
+    """Return the root of the mean squared error, in grey levels, that is this PSNR in dB."""
+    return float(255.0 / 10.0 ** (psnr / 20.0))

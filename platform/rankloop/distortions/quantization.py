@@ -1,0 +1,106 @@
+"""Fewer grey levels and fewer colours: #07 and #22 of TID2013."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from rankloop.distortions.distortion import Distortion
+from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.pixels import look_up
+
+_VALUES = np.arange(256.0)
+
+
+def _uniform(
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int]
+) -> list[np.ndarray]:
+    return [
+        look_up(image, step * np.minimum(np.rint(_VALUES / step), 255 // step)) for step in steps
+    ]
+
+
+def _otsu(
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int]
+) -> list[np.ndarray]:
+    """Grey levels of all channels together, cut where Otsu's criterion says."""
+    histogram = np.bincount(image.ravel(), minlength=256)
+    versions = []
+    for thresholds in otsu_thresholds(histogram, [255 // step for step in steps]):
+        values = np.concatenate([[0], thresholds[1:], [255]])
+        versions.append(look_up(image, values[np.searchsorted(thresholds, _VALUES, side="left")]))
+    return versions
+
+
+def otsu_thresholds(histogram: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+    """Return the thresholds that leave least variance within the classes between them.
+
+    Multi-level Otsu, exactly, by dynamic programming over the grey levels; of equals, the lowest.
+
+    Args:
+        histogram: int (256,).
+        counts: numbers of thresholds, each >= 1.
+
+    Returns:
+        for each count, int (count,), rising: values up to and including a threshold are below it.
+    """
+    weights = np.concatenate([[0.0], np.cumsum(histogram, dtype=np.float64)])
+    moments = np.concatenate([[0.0], np.cumsum(histogram * _VALUES)])
+    first, last = np.triu_indices(256)
+    within = np.full((256, 256), -np.inf)
+    weight = weights[last + 1] - weights[first]
+    moment = moments[last + 1] - moments[first]
+    # Sum of squared class means: what is left after it is the variance within.
+    within[first, last] = np.divide(moment**2, weight, out=np.zeros_like(weight), where=weight > 0)
+    best = [within[0]]
+    starts = []
+    for _ in range(max(counts)):
+        # Row: first value of the last class; column: its last value.
+        totals = np.concatenate([[-np.inf], best[-1][:-1]])[:, np.newaxis] + within
+        starts.append(totals.argmax(axis=0))
+        best.append(totals.max(axis=0))
+    result = []
+    for count in counts:
+        end, thresholds = 255, []
+        for number in range(count - 1, -1, -1):
+            end = int(starts[number][end]) - 1
+            thresholds.append(end)
+        result.append(np.array(thresholds[::-1]))
+    return result
+
+
+def _palette(
+    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
+) -> list[np.ndarray]:
+    photograph = Image.fromarray(image)
+    versions = []
+    for count in counts:
+        palette = photograph.quantize(count, Image.Quantize.MEDIANCUT)
+        dithered = photograph.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        versions.append(np.asarray(dithered.convert("RGB")))
+    return versions
+
+
+QUANTIZATIONS = (
+    Distortion(
+        "quantization_noise",
+        (27, 39, 55, 76),
+        "quantisation step in grey levels",
+        f"{SUPPLEMENT}, #07",
+        _uniform,
+    ),
+    Distortion(
+        "quantization_noise_authors",
+        (27, 39, 55, 76),
+        "255 over the number of thresholds that Otsu's method places",
+        "RankIQA's published code, #07",
+        _otsu,
+    ),
+    Distortion(
+        "color_quantization_dither",
+        (64, 32, 16, 8),
+        "colours of the palette; errors are diffused (Floyd-Steinberg)",
+        f"{SUPPLEMENT}, #22, where the text's 'step' is the number of colours of the code",
+        _palette,
+    ),
+)

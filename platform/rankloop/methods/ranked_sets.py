@@ -1,0 +1,60 @@
+"""Streams of ranked sets of unlabelled images, for any method that learns from them."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from rankloop.methods.method import ExampleStream
+from rankloop.ranking.ranked_set import Recipe, ranked_set_row
+
+_log = logging.getLogger("rankloop")
+
+
+def ranked_set_stream(
+    load: Callable[[int], np.ndarray],
+    rows: np.ndarray,
+    recipe: Recipe,
+    size: int,
+    rows_per_step: int,
+    seed: int,
+) -> ExampleStream:
+    """Return a stream whose row holds one ranked set.
+
+    Columns: ``images`` uint8 (n, size, size, 3) and ``levels`` int64 (n, d).
+
+    Args:
+        load: image number to uint8 (h, w, 3) of any size; see `photograph_loader`.
+        rows: int (m,), numbers of the images to draw from.
+        recipe: what to make of an image.
+        size: side in pixels of the sets' images.
+        rows_per_step: sets of one training step.
+        seed: the run's seed.
+    """
+    return ExampleStream(rows_per_step, partial(_row, load, rows, recipe, size, seed))
+
+
+def _row(
+    load: Callable[[int], np.ndarray],
+    rows: np.ndarray,
+    recipe: Recipe,
+    size: int,
+    seed: int,
+    step: int,
+    item: int,
+) -> dict[str, np.ndarray]:
+    def skipped(index: int, reason: str) -> None:
+        _log.warning("image %d is replaced by another: %s", rows[index], reason)
+
+    made = ranked_set_row(
+        lambda i: load(int(rows[i])),
+        len(rows),
+        recipe,
+        size,
+        seed=seed,
+        step=step,
+        item=item,
+        on_skip=skipped,
+    )
+    return {"images": made.images, "levels": made.levels}

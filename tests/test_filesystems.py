@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from rankloop.filesystems import join_uri, open_uri
+
+
+def test_a_name_below_a_folder_keeps_the_options_at_the_end():
+    assert join_uri("s3://b/x/?region=y", "a/b.jpg") == "s3://b/x/a/b.jpg?region=y"
+    assert join_uri("memory://x", "a.jpg") == "memory://x/a.jpg"
+
+
+def test_local_files(tmp_path: Path):
+    (tmp_path / "a b.txt").write_text("hello")
+    filesystem, path = open_uri(f"file://{tmp_path}/a%20b.txt")
+    assert filesystem.open_input_stream(path).read() == b"hello"
+
+
+def test_what_fsspec_knows():
+    filesystem, path = open_uri("memory://rankloop-filesystems/a.txt")
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(b"hello")
+    again, path = open_uri("memory://rankloop-filesystems/a.txt")
+    assert again.open_input_stream(path).read() == b"hello"
+
+
+def test_one_connection_for_all_objects_of_a_bucket(s3_folder: str):
+    first, path = open_uri(join_uri(s3_folder, "a/b.txt"))
+    second, _ = open_uri(join_uri(s3_folder, "c.txt"))
+    assert first is second
+    assert path.endswith("/results/a/b.txt")
+    with first.open_output_stream(path) as stream:
+        stream.write(b"hello")
+    assert first.open_input_stream(path).read() == b"hello"
+
+
+def test_unknown_schemes():
+    with pytest.raises(ValueError, match="nowhere"):
+        open_uri("nowhere://a/b")

@@ -1,0 +1,71 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rankloop.datasets.readers import read_sources
+from rankloop.errors import DataError
+from rankloop.plots.ranked_sets import ranked_sets_figure
+from rankloop.previews import save_previews
+from rankloop.ranking.recipes import RECIPES
+from rankloop.storage import open_folder
+
+
+def _photos(folder: Path, count: int, side: int = 70) -> None:
+    for i in range(count):
+        pixels = np.random.default_rng(i).integers(0, 256, (7, 8, 3), np.uint8)
+        Image.fromarray(pixels).resize((side + 10, side)).save(folder / f"{i}.png")
+
+
+def test_all_ranked_sets_are_drawn(tmp_path: Path):
+    _photos(tmp_path, 2)
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "out"))
+    skipped = save_previews(part, "all", folder, images=1, size=40, seed=0)
+    missing = {name for name, _ in skipped}
+    assert missing <= {"denoising_bm3d", "denoising_authors"}
+    assert set(folder.names()) == {f"{name}.png" for name in [*RECIPES, "quadruplet"]
+                                   if name not in missing}  # fmt: skip
+
+
+def test_corrupt_and_small_photographs_are_named(tmp_path: Path):
+    _photos(tmp_path, 3)
+    (tmp_path / "corrupt.png").write_bytes(b"no image")
+    Image.new("RGB", (30, 300)).save(tmp_path / "narrow.png")
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "out"))
+    skipped = dict(save_previews(part, "jpeg", folder, images=9, size=40, seed=0))
+    assert set(skipped) == {"corrupt.png", "narrow.png"}
+    assert "30 x 300 pixels hold no square of 40" in skipped["narrow.png"]
+    with pytest.raises(DataError, match="none of 5 photographs can be used"):
+        save_previews(part, "jpeg", folder, images=2, size=400, seed=0)
+
+
+def test_the_same_seed_draws_the_same(tmp_path: Path):
+    _photos(tmp_path, 6)
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    pictures = []
+    for name in ("a", "b"):
+        folder = open_folder(str(tmp_path / name))
+        save_previews(part, "gaussian_noise", folder, images=2, size=40, seed=3)
+        with Image.open(io.BytesIO(folder.read_bytes("gaussian_noise.png"))) as image:
+            pictures.append(np.asarray(image))
+    np.testing.assert_array_equal(*pictures)
+
+
+def test_a_figure_needs_a_label_per_image():
+    with pytest.raises(ValueError, match="one label per image"):
+        ranked_sets_figure([np.zeros((2, 4, 4, 3), np.uint8)], ["one"], title="")
+
+
+def test_the_figure_shows_the_images(tmp_path: Path):
+    _check: Callable[..., None] = np.testing.assert_array_equal
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    figure = ranked_sets_figure([images, images[::-1]], ["a", "b", "c"], title="t")
+    shown = [axes.images[0].get_array() for axes in figure.axes]
+    for found, expected in zip(shown, [*images, *images[::-1]], strict=True):
+        _check(found, expected)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"] * 2
