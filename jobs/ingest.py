@@ -39,6 +39,8 @@ class IngestOptions:
     """Where the pack goes."""
     seed: int = 0
     """Decides the crops of samples."""
+    crops_per_photo: int = 40
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
     strict: tyro.conf.FlagCreatePairsOff[bool] = False
     """Refuse data sources that list images which are not there, rather than skip and list them."""
     workers: int = 0
@@ -54,7 +56,9 @@ def main() -> str:
     refuse_temporary("--output", options.output)
     refuse_unwritable(options.output)
     data = options.data or (("samples",) if options.smoke else ())
-    part = read_sources(data, seed=options.seed, strict=options.strict)
+    part = read_sources(
+        data, seed=options.seed, crops_per_photo=options.crops_per_photo, strict=options.strict
+    )
     folder = open_folder(options.output)
     with counter("packing photographs") as progress:
         skipped = write_pack(

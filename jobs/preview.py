@@ -57,7 +57,7 @@ def main() -> str:
     data = options.data or (("samples",) if options.smoke else ())
     folder = open_folder(options.output)
     skipped = save_previews(
-        read_sources(data, seed=options.seed, crops_per_photo=1),
+        read_sources(data, seed=options.seed, crops_per_photo=0),
         options.ranked_set,
         folder,
         images=1 if options.smoke else options.images,

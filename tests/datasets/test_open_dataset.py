@@ -171,7 +171,7 @@ def test_a_split_column_without_validation_is_refused(
         (["samples:x"], {}, "have no path, write 'samples'"),
         (["folder:"], {}, "names no path: write folder:PATH"),
         (["csv:?score=x"], {}, "names no path: write csv:PATH"),
-        (["samples"], {"crops_per_photo": 0}, "crops_per_photo = 0 is below 1"),
+        (["samples"], {"crops_per_photo": -1}, "crops_per_photo = -1 is below 0"),
         (["samples"], {"labels": 0}, "labels = 0 is below 1"),
         (["samples"], {"label_error_rate": 0.5}, r"label_error_rate = 0.5 is outside \[0, 0.5\)"),
         (["samples"], {"label_error_rate": -0.1}, r"is outside \[0, 0.5\)"),
@@ -187,3 +187,22 @@ def test_too_few_photographs_to_split(tmp_path: Path, write_photos: WritePhotos)
     write_photos(tmp_path, ["a.png", "b.png"])
     with pytest.raises(DataError, match="2 sources cannot be divided into train, validation, test"):
         open_dataset([f"folder:{tmp_path}"], seed=0)
+
+
+def test_named_shares_by_source_and_another_seed_is_another_split(
+    tmp_path: Path, write_csv: WriteCsv, write_photos: WritePhotos
+) -> None:
+    names = write_photos(tmp_path, [f"r{i:02d}_{k}.png" for i in range(50) for k in range(2)])
+    lines = [f"{name},{i},{name[:3]}" for i, name in enumerate(names)]
+    path = write_csv(tmp_path / "x.csv", "image,score,source\n" + "\n".join(lines))
+    spec = f"csv:{path}?higher_is_better=true"
+    tests = set()
+    for seed in range(10):
+        data = open_dataset([spec], seed=seed, split="80-20")
+        check_no_leak(data)
+        counted = Counter(data.images["split"].to_pylist())
+        assert counted == {"train": 72, "validation": 8, "test": 20}
+        tests.add(tuple(sorted(i for i, row in rows(data).items() if row["split"] == "test")))
+    assert len(tests) == 10
+    counted = Counter(open_dataset([spec], seed=0).images["split"].to_pylist())
+    assert counted == {"train": 68, "validation": 16, "test": 16}

@@ -40,3 +40,11 @@ def test_crops_cover_their_whole_range(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "PHOTOGRAPHS", PHOTOGRAPHS[:1])
     part = read_samples(crops_per_photo=600, seed=0)
     assert {row.crop[2] for row in part.images if row.crop} >= {96, 192}
+
+
+def test_photographs_as_they_are() -> None:
+    part = read_samples(crops_per_photo=0, seed=0)
+    assert len(part.images) == 17
+    assert {row.crop for row in part.images} == {None}
+    splits = {row.source: row.split for row in read_samples(crops_per_photo=2, seed=0).images}
+    assert {row.source: row.split for row in part.images} == splits

@@ -73,12 +73,14 @@ def test_rows_from_ray_data_give_the_same_models_and_each_run_its_result(context
     tracking = Artifacts()
     ids = {"a": "id-a", "b": "id-b", "never": "id-never"}
     assert add_run_results(context, tracking, ids, ["validation"]) == []
-    assert set(tracking.files["id-a"]) == {
+    always = {
         "result.json",
         "plots/training_curves.png",
-        "plots/validation_scores.png",
+        "plots/first_batch_labelled.png",
+        "plots/first_batch_unlabelled.png",
     }
-    assert set(tracking.files["id-b"]) == {"result.json", "plots/training_curves.png"}
+    assert set(tracking.files["id-a"]) == {*always, "plots/validation_scores.png"}
+    assert set(tracking.files["id-b"]) == always
     assert tracking.files["id-never"] == {}
     results = {name: context.run_folder(name).read_json("result.json") for name in ("a", "b")}
     assert [results[name]["steps_trained"] for name in ("a", "b")] == [STEPS, 5]

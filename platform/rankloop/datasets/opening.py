@@ -45,7 +45,7 @@ def open_dataset(
     Args:
         specs: data sources, ``READER:PATH``, as `read_sources` takes them.
         seed: decides crops, splits, hidden blur, pairs and label errors.
-        crops_per_photo: crops that ``samples`` cuts from each photograph.
+        crops_per_photo: crops that ``samples`` cuts from each photograph; 0 for it as it is.
         source_pattern: regular expression found in image names whose group 1 is the source, for
             readers that do not know it: ``(.+)_\d{4}\.jpg`` keeps an LFW person in one split.
         labels: training pairs drawn where the order comes from scores or from the synthetic

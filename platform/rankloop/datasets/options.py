@@ -44,7 +44,7 @@ class DataOptions:
     strict: tyro.conf.FlagCreatePairsOff[bool] = False
     """Refuse data sources that list images which are not there, rather than skip and list them."""
     crops_per_photo: int = 40
-    """Crops that samples cuts from each photograph."""
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
     labels: int = 100
     """Labelled training pairs to draw from scores, or from the synthetic annotator."""
     label_error_rate: float = 0.05

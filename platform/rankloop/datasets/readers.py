@@ -95,7 +95,7 @@ def read_sources(
             Released data sets: the other keys of READERS, with the folder of the release; see
             their modules in `rankloop.datasets.layouts`.
         seed: decides the crops of ``samples``.
-        crops_per_photo: crops that ``samples`` cuts from each photograph.
+        crops_per_photo: crops that ``samples`` cuts from each photograph; 0 for it as it is.
         strict: refuse sources that list images which are not there, rather than skip them.
 
     Raises:
@@ -104,8 +104,8 @@ def read_sources(
     """
     if isinstance(specs, str) or not specs:
         raise ConfigError(f"no data source in {specs!r}: give a list such as ['samples']")
-    if crops_per_photo < 1:
-        raise ConfigError(f"crops_per_photo = {crops_per_photo} is below 1: give at least 1")
+    if crops_per_photo < 0:
+        raise ConfigError(f"crops_per_photo = {crops_per_photo} is below 0: give at least 0")
     parsed = [parse_spec(text, _OPTIONS) for text in specs]
     merged = merge([_read(spec, crops_per_photo, seed) for spec in parsed])
     if strict and merged.skipped:

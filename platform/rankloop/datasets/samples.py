@@ -43,7 +43,8 @@ def read_samples(*, crops_per_photo: int, seed: int) -> Part:
     """Return seeded square crops of the packaged photographs, without labels, seeded split.
 
     Args:
-        crops_per_photo: crops cut from each photograph; the first k are the same for any number.
+        crops_per_photo: crops cut from each photograph; the first k are the same for any number. 0
+            for the photographs themselves.
         seed: seed of their places and sides.
 
     Raises:
@@ -74,9 +75,11 @@ def _name(uri: str) -> str:
     return uri.rpartition("/")[2].rpartition(".")[0]
 
 
-def _crops(uri: str, number: int, seed: int) -> list[tuple[int, int, int, int]]:
+def _crops(uri: str, number: int, seed: int) -> list[tuple[int, int, int, int] | None]:
+    if not number:
+        return [None]
     height, width, _ = decode(read_bytes(uri)).shape
-    crops = []
+    crops: list[tuple[int, int, int, int] | None] = []
     for i in range(number):
         random = rng(seed, "sample crop", uri, i)
         side = int(random.integers(MIN_CROP_SIDE, min(MAX_CROP_SIDE, height, width) + 1))

@@ -22,7 +22,7 @@ _JPEG_ERROR_RATES = (5e-6, 1.2e-5, 3e-5, 7e-5, 1.6e-4)
 # LIVE's streams had 2.5 bits per pixel.
 _JPEG_2000_RATIO = 24 / 2.5
 _TILE = 128
-_JPEG_2000_ERROR_RATES = (1e-5, 2.3e-5, 5.5e-5, 1.3e-4, 3e-4)
+_JPEG_2000_ERROR_RATES = (4e-6, 1.2e-5, 4e-5, 1.2e-4, 3e-4)
 _SIGNAL_TO_NOISE = (40.0, 35.0, 31.0, 27.0, 23.0)
 # Share of each tile's data, the first, that holds the coarsest wavelets: without them nothing can
 # be recognised, and senders protect them best (JPWL, ITU-T T.810).

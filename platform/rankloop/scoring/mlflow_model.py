@@ -29,6 +29,7 @@ REQUIREMENTS = (
     "pyarrow",
     "pydantic",
     "safetensors",
+    "scipy",
     "torch",
     "torchvision",
 )

@@ -1,0 +1,27 @@
+import numpy as np
+
+from rankloop.methods.method import ExampleStream
+from rankloop.methods.ssranking import SSRANKING
+from rankloop.training.first_batch import _drawn, first_batch_figures
+
+
+def test_every_stream_of_images_is_drawn(data, tiny_config):
+    config = tiny_config()
+    figures = first_batch_figures(SSRANKING, config, data, 0)
+    assert set(figures) == {"first_batch_labelled.png", "first_batch_unlabelled.png"}
+    figure = figures["first_batch_unlabelled.png"]
+    assert figure is not None
+    stream = SSRANKING.streams(config, data, 0)["unlabelled"]
+    np.testing.assert_array_equal(
+        figure.axes[0].images[0].get_array(), stream.row(0, 0)["images"][0]
+    )
+
+
+def test_levels_are_written_and_streams_without_images_left_out():
+    def row(step, item):
+        return {"images": np.zeros((2, 4, 4, 3), np.uint8), "levels": np.array([[0, 1], [2, 3]])}
+
+    figure = _drawn("sets", ExampleStream(1, row))
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["level 0, 1", "level 2, 3"]
+    assert _drawn("scores", ExampleStream(1, lambda step, item: {"x": np.zeros(3)})) is None
