@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
+import rankloop.filesystems as module
 from rankloop.filesystems import join_uri, open_uri
 
 
@@ -10,10 +12,22 @@ def test_a_name_below_a_folder_keeps_the_options_at_the_end():
     assert join_uri("memory://x", "a.jpg") == "memory://x/a.jpg"
 
 
-def test_local_files(tmp_path: Path):
-    (tmp_path / "a b.txt").write_text("hello")
-    filesystem, path = open_uri(f"file://{tmp_path}/a%20b.txt")
+@pytest.mark.parametrize("name", ["a b.txt", "a%20b.txt", "what?.txt", "x#1+2.txt", "é.txt"])
+def test_any_name_can_be_joined(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("hello")
+    filesystem, path = open_uri(join_uri(f"file://{tmp_path}", name))
     assert filesystem.open_input_stream(path).read() == b"hello"
+
+
+def test_a_name_adds_no_options():
+    uri = join_uri("s3://bucket/x?region=y", "a?endpoint_override=elsewhere&scheme=http")
+    assert uri == "s3://bucket/x/a%3Fendpoint_override%3Delsewhere%26scheme%3Dhttp?region=y"
+
+
+def test_paths_of_hdfs_are_absolute(monkeypatch: pytest.MonkeyPatch):
+    local = pafs.LocalFileSystem()
+    monkeypatch.setattr(module, "_connected", lambda root: (local, "/"))
+    assert open_uri("hdfs://host:8020/data/photos") == (local, "/data/photos")
 
 
 def test_what_fsspec_knows():

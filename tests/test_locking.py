@@ -134,8 +134,10 @@ def test_a_driver_whose_lock_was_taken_over_is_interrupted_and_leaves_it(folder,
 
     def work():
         with locked(folder):
-            lock_of(folder, host="elsewhere")
-            time.sleep(10)
+            # Again and again: a heartbeat under way may write over it once.
+            for _ in range(100):
+                lock_of(folder, host="elsewhere")
+                time.sleep(0.1)
 
     with pytest.raises(KeyboardInterrupt):
         work()

@@ -21,10 +21,10 @@ def _photos(folder: Path, count: int, side: int = 70) -> None:
 
 
 def test_all_ranked_sets_are_drawn(tmp_path: Path):
-    _photos(tmp_path, 2)
+    _photos(tmp_path, 2, side=30)
     part = read_sources([f"folder:{tmp_path}"], seed=0)
     folder = open_folder(str(tmp_path / "out"))
-    skipped = save_previews(part, "all", folder, images=1, size=40, seed=0)
+    skipped = save_previews(part, "all", folder, images=1, size=24, seed=0)
     missing = {name for name, _ in skipped}
     assert missing <= {"denoising_bm3d", "denoising_authors"}
     assert set(folder.names()) == {f"{name}.png" for name in [*RECIPES, "quadruplet"]

@@ -1,7 +1,7 @@
 """Any URI that pyarrow or fsspec knows, through one interface."""
 
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import fsspec
 import pyarrow.fs as pafs
@@ -31,7 +31,8 @@ def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
     if scheme == "file":
         return pafs.LocalFileSystem(), unquote(f"/{path}").rstrip("/") or "/"
     filesystem, root = _connected(f"{scheme}://{host}/{mark}{options}")
-    return filesystem, "/".join(filter(None, [root.strip("/"), unquote(path)])).rstrip("/")
+    # The root of a bucket is its name; that of HDFS is "/".
+    return filesystem, f"{root.rstrip('/')}/{unquote(path)}".rstrip("/") or "/"
 
 
 @lru_cache(maxsize=64)
@@ -41,6 +42,11 @@ def _connected(root: str) -> tuple[pafs.FileSystem, str]:
 
 
 def join_uri(folder: str, name: str) -> str:
-    """Return the URI of a name below a folder's, whose options stay at the end."""
+    """Return the URI of a name below a folder's, whose options stay at the end.
+
+    The name is a plain one: what would mean something in a URI stands for itself.
+    """
+    if folder.partition("://")[0] not in (*PYARROW_SCHEMES, "file"):
+        return f"{folder.rstrip('/')}/{name}"
     start, mark, options = folder.partition("?")
-    return f"{start.rstrip('/')}/{name}{mark}{options}"
+    return f"{start.rstrip('/')}/{quote(name)}{mark}{options}"

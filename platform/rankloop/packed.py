@@ -18,9 +18,9 @@ from rankloop.filesystems import open_uri
 PREFIX = "pack:"
 COLUMN = "bytes"
 # Read at once: enough for a request to be worth it, little enough to waste on one image.
-_GROUP_BYTES = 2 * 2**20
+_GROUP_BYTES = 256 * 2**10
 _OPEN_SHARDS = 64
-_GROUPS = 16
+_GROUPS = 64
 
 
 def packed_uri(shard: str, row: int) -> str:
@@ -79,7 +79,7 @@ class _Shard:
             filesystem, path = open_uri(shard)
             self.file = pq.ParquetFile(filesystem.open_input_file(path))
         else:
-            self.file = pq.ParquetFile(shard, memory_map=True)
+            self.file = pq.ParquetFile(shard)
         self.lock = threading.Lock()
         self.starts, self.rows = [], 0
         for group in range(self.file.num_row_groups):

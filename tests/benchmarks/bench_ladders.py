@@ -119,9 +119,10 @@ def _cv2_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _cv2_nlm(image: np.ndarray, variance: float) -> np.ndarray:
-    noisy = _cv2_noise(image, variance)
+    noisy = cv2.cvtColor(_cv2_noise(image, variance), cv2.COLOR_RGB2BGR)
     strength = 0.8 * 255 * math.sqrt(variance)
-    return cv2.fastNlMeansDenoisingColored(noisy, None, strength, strength, 7, 21)
+    made = cv2.fastNlMeansDenoisingColored(noisy, None, strength, strength, 7, 21)
+    return cv2.cvtColor(made, cv2.COLOR_BGR2RGB)
 
 
 def _skimage_nlm(image: np.ndarray, variance: float) -> np.ndarray:
@@ -259,12 +260,9 @@ def _authors(name: str) -> Callable[[np.ndarray, float], object] | None:
         return _uint8(np.clip(color.ycbcr2rgb(ycc), 0, 1))
 
     def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-        size = 2 * math.ceil(3 * sigma) + 1
-        axis = np.arange(size) - size // 2
-        line = np.exp(-(axis**2) / (2 * sigma**2))
-        kernel = np.outer(line, line) / line.sum() ** 2
         # imfilter finds that the kernel is separable, as here.
-        del kernel
+        size = 2 * math.ceil(3 * sigma) + 1
+        line = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * sigma**2))
         made = image.astype(float)
         for number in (0, 1):
             made = ndimage.convolve1d(made, line / line.sum(), axis=number, mode="reflect")

@@ -29,3 +29,12 @@ def test_path_with_a_colon_and_a_reader_without_options() -> None:
 def test_bad_names_are_refused_with_a_remedy(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_spec(text, KNOWN)
+
+
+def test_options_of_a_file_system_stay_with_its_uri() -> None:
+    known = {"tid2013": frozenset({"split"})}
+    spec = parse_spec("tid2013:s3://b/x?endpoint_override=h:1&split=official&scheme=http", known)
+    assert spec.path == "s3://b/x?endpoint_override=h:1&scheme=http"
+    assert spec.options == {"split": "official"}
+    with pytest.raises(ConfigError, match="the nearest is 'split'"):
+        parse_spec("tid2013:s3://b/x?splt=official", known)

@@ -111,6 +111,58 @@ def test_an_interrupted_call_goes_on(layout: str, tmp_path: Path, monkeypatch: p
     assert _without_uris(read_pack(str(tmp_path / "pack"))) == _without_uris(part)
 
 
+def test_files_that_could_not_be_read_are_tried_again(tmp_path: Path, write_photos: WritePhotos):
+    write_photos(tmp_path, ["a.png", "b.png"])
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "pack"))
+    content = (tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").unlink()
+    assert len(write_pack(part, "x", folder, threads=1)) == 1
+    (tmp_path / "b.png").write_bytes(content)
+    assert write_pack(part, "x", folder, threads=1) == ()
+    assert len(read_pack(str(tmp_path / "pack")).images) == 2
+
+
+def test_a_changed_file_is_packed_again(tmp_path: Path, write_photos: WritePhotos):
+    write_photos(tmp_path, ["a.png", "b.png"])
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "pack"))
+    write_pack(part, "x", folder, threads=1)
+    before = read_pack(str(tmp_path / "pack")).images[0].uri
+    (tmp_path / "a.png").write_bytes((tmp_path / "b.png").read_bytes())
+    write_pack(part, "x", folder, threads=1)
+    after = read_pack(str(tmp_path / "pack")).images[0].uri
+    assert read_bytes(after) == (tmp_path / "b.png").read_bytes()
+    assert before != after
+    # Nothing of the former pack, nor notes for going on, is left.
+    assert len(folder.names()) == 4
+
+
+def test_other_data_cut_off_leave_no_pack(
+    tmp_path: Path, write_photos: WritePhotos, monkeypatch: pytest.MonkeyPatch
+):
+    folder = open_folder(str(tmp_path / "pack"))
+    for name in ("a", "b"):
+        write_photos(tmp_path / name, ["1.png", "2.png"])
+        part = read_sources([f"folder:{tmp_path / name}"], seed=0)
+        if name == "a":
+            write_pack(part, name, folder, threads=1)
+            continue
+        monkeypatch.setattr(module, "_parquet", lambda table: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_pack(part, name, folder, threads=1)
+    with pytest.raises(DataError, match="is no whole pack"):
+        read_pack(str(tmp_path / "pack"))
+
+
+def test_passwords_are_not_packed(layout: str, tmp_path: Path):
+    part = read_sources([layout], seed=0)
+    folder = open_folder(str(tmp_path / "p"))
+    write_pack(part, "folder:s3://key:secret@bucket/x", folder, threads=1)
+    written = b"".join(folder.read_bytes(name) for name in folder.names())
+    assert b"secret" not in written
+
+
 def test_other_data_are_packed_anew(tmp_path: Path, write_photos: WritePhotos):
     for name, files in (("a", ["1.png", "2.png"]), ("b", ["3.png", "4.png"])):
         write_photos(tmp_path / name, files)
@@ -129,14 +181,15 @@ def test_through_a_bucket(layout: str, s3_folder: str):
     assert read_bytes(packed.images[7].uri) == read_bytes(part.images[7].uri)
 
 
-def test_a_pack_that_leaves_its_folder_is_refused(layout: str, tmp_path: Path):
+@pytest.mark.parametrize("name", ["../../secret", "x?endpoint_override=elsewhere", "a.parquet"])
+def test_a_pack_that_leaves_its_folder_is_refused(layout: str, tmp_path: Path, name: str):
     import pyarrow.parquet as pq
 
     write_pack(read_sources([layout], seed=0), "x", open_folder(str(tmp_path / "p")), threads=1)
     table = pq.read_table(tmp_path / "p" / "images.parquet")
-    stolen = table.set_column(1, table.schema.field(1), [["../../secret"] * len(table)])
+    stolen = table.set_column(1, table.schema.field(1), [[name] * len(table)])
     pq.write_table(stolen, tmp_path / "p" / "images.parquet")
-    with pytest.raises(DataError, match="no plain file name"):
+    with pytest.raises(DataError, match="no shard's name"):
         read_pack(str(tmp_path / "p"))
 
 

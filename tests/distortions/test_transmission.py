@@ -37,7 +37,7 @@ def test_damage_grows_over_many_draws(name: str, large_photo: np.ndarray):
     mean = errors.mean(axis=0)
     assert (np.diff(mean) > 0).all()
     psnr = 10 * np.log10(255**2 / mean[1:])
-    assert psnr[0] > 27
+    assert psnr[0] > 24
     assert 10 < psnr[-1] < 24
 
 

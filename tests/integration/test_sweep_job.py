@@ -66,6 +66,7 @@ def test_killed_and_run_again_it_decides_as_if_it_had_not_been(whole, tmp_path):
     assert mine["metrics"] == json.loads((whole[1] / "result.json").read_text())["metrics"]
 
 
+@pytest.mark.slow
 def test_run_again_after_its_end_it_trains_nothing(whole):
     _, folder = whole
     before = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}

@@ -71,3 +71,22 @@ def test_refusals(photo: np.ndarray):
         ladder(photo, rng(0), 200, blur, [6])
     with pytest.raises(ImageError, match="holds no square"):
         ladder(photo[:100], rng(0), 200, blur)
+
+
+@pytest.mark.parametrize("name", ["gaussian_blur", "jpeg", "impulse_noise", "chromatic_aberration"])
+def test_a_level_is_the_same_bytes_whichever_others_are_made(name: str, photo: np.ndarray):
+    distortion = DISTORTIONS[name]
+    for seed in range(4):
+        whole = ladder(photo, rng(seed), 150, distortion).images
+        for level in distortion.levels:
+            (alone,) = ladder(photo, rng(seed), 150, distortion, [level]).images
+            np.testing.assert_array_equal(alone, whole[level])
+
+
+@pytest.mark.parametrize("second", ["jpeg", "gaussian_noise_live"])
+def test_a_crossed_version_is_the_same_bytes_too(second: str, photo: np.ndarray):
+    pair = (DISTORTIONS["gaussian_blur"], DISTORTIONS[second])
+    for seed in range(4):
+        whole = crossed_ladder(photo, rng(seed), 150, *pair).images
+        few = crossed_ladder(photo, rng(seed), 150, *pair, levels=[1, 2]).images
+        np.testing.assert_array_equal(few, whole[[0, 1, 3, 4]])

@@ -21,19 +21,19 @@ def test_the_square_lies_in_its_region_and_the_halo_is_as_wide_as_there_is(
     height: int, width: int, halo: int, seed: int
 ):
     image = _coordinates(height, width)
-    sub = sub_image(image, rng(seed), 8, halo)
-    square = sub.cut(sub.region[None])[0]
+    sub = sub_image(image, rng(seed), 8).with_halo(halo)
+    square = sub.cut(sub.image[None])[0]
     top, left = int(square[0, 0, 0]), int(square[0, 0, 1])
     np.testing.assert_array_equal(square, image[top : top + 8, left : left + 8])
     expected = image[max(0, top - halo) : top + 8 + halo, max(0, left - halo) : left + 8 + halo]
-    np.testing.assert_array_equal(sub.region, expected)
+    np.testing.assert_array_equal(sub.image, expected)
 
 
 def test_all_places_are_as_likely():
     image = _coordinates(5, 6)
     counts: Counter[tuple[int, int]] = Counter()
     for seed in range(1200):
-        corner = sub_image(image, rng(seed), 4).region[0, 0]
+        corner = sub_image(image, rng(seed), 4).with_halo(0).image[0, 0]
         counts[int(corner[0]), int(corner[1])] += 1
     assert set(counts) == {(row, column) for row in range(2) for column in range(3)}
     assert min(counts.values()) > 150
@@ -50,10 +50,9 @@ def test_a_sub_image_is_at_least_a_third_of_its_image(
     image = np.zeros((*shape, 3), np.uint8)
     if shrunk is None:
         with pytest.raises(ImageError, match="1200 x 90 pixels holds no square of 100"):
-            sub_image(image, rng(0), 100, 10_000)
+            sub_image(image, rng(0), 100)
         return
-    # With an endless halo the region is the whole image.
-    assert sub_image(image, rng(0), 100, 10_000).region.shape[:2] == shrunk
+    assert sub_image(image, rng(0), 100).image.shape[:2] == shrunk
 
 
 def test_too_small_an_image_is_refused():

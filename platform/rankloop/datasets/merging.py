@@ -9,6 +9,18 @@ from rankloop.datasets.part import TIES, ImageRow, Part
 from rankloop.datasets.votes import Vote, majority
 from rankloop.errors import ConfigError, DataError
 
+# What an image has one of, whichever data source says it.
+_CONTRADICTABLE = (
+    "score",
+    "split",
+    "spread",
+    "distortion",
+    "level",
+    "points",
+    "region",
+    "longest_side",
+)
+
 
 def merge(parts: Sequence[Part]) -> Part:
     """Return all images and labels of several parts.
@@ -49,19 +61,15 @@ def merge(parts: Sequence[Part]) -> Part:
 
 
 def _combined(known: ImageRow, other: ImageRow) -> ImageRow:
-    for what in ("score", "split"):
+    for what in _CONTRADICTABLE:
         first, second = getattr(known, what), getattr(other, what)
         if first is not None and second is not None and first != second:
             raise DataError(
                 f"image {known.image!r} has two {what}s, {first} and {second}, in two data "
                 "sources: keep one"
             )
-    return replace(
-        known,
-        source=known.source if known.source is not None else other.source,
-        split=known.split if known.split is not None else other.split,
-        score=known.score if known.score is not None else other.score,
-    )
+    missing = [name for name in ("source", *_CONTRADICTABLE) if getattr(known, name) is None]
+    return replace(known, **{name: getattr(other, name) for name in missing})
 
 
 def _scale(parts: Iterable[Part]) -> tuple[bool | None, str | None]:

@@ -1,8 +1,10 @@
 """``pack:PATH``: any data set packed into Parquet shards by `jobs/ingest.py`."""
 
+import hashlib
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -16,10 +18,11 @@ from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError, ImageError
 from rankloop.images import read_bytes
 from rankloop.packed import packed_uri, write_shard
-from rankloop.storage import Folder
+from rankloop.storage import Folder, without_password
 
 VERSION = 1
-SHARD_BYTES = 256 * 2**20
+SHARD_BYTES = 128 * 2**20
+_SHARD = re.compile(r"shard-\d{5}-[0-9a-f]{16}\.parquet")
 _DESCRIPTION, _IMAGES, _PAIRS = "pack.json", "images.parquet", "pairs.parquet"
 _SCHEMA = pa.schema(
     [
@@ -51,10 +54,13 @@ def write_pack(
 ) -> tuple[tuple[str, str], ...]:
     """Pack a data set; what describes it is written last, so that half a pack is none.
 
+    A call that was interrupted goes on where it was, and reads again what it could not read. A
+    finished pack is made anew.
+
     Args:
         part: what its reader found.
         name: the data source, for the description.
-        folder: where to; shards that an earlier, interrupted call completed are kept.
+        folder: where to.
         threads: that read files at once.
         on_progress: called with (photographs done, photographs in all) after each shard.
 
@@ -65,6 +71,7 @@ def write_pack(
         DataError: no image can be read.
         StorageError: the folder cannot be written.
     """
+    folder.remove(_DESCRIPTION)
     uris = list(dict.fromkeys(row.uri for row in part.images))
     places: dict[str, tuple[str, int]] = {}
     reasons: dict[str, str] = {}
@@ -72,11 +79,9 @@ def write_pack(
     for number in itertools.count():
         if done == len(uris):
             break
-        shard = f"shard-{number:05d}.parquet"
-        found = _finished(folder, shard, uris[done:])
-        if found is None:
-            found = _write_shard(folder, shard, uris[done:], threads)
-        packed, failed = found
+        shard, packed, failed = _kept(folder, number, uris[done:]) or _write_shard(
+            folder, number, uris[done:], threads
+        )
         places |= {uri: (shard, row) for row, uri in enumerate(packed)}
         reasons |= failed
         done += len(packed) + len(failed)
@@ -94,13 +99,14 @@ def write_pack(
     folder.write_bytes(_PAIRS, _parquet(table))
     description = {
         "version": VERSION,
-        "data": name,
+        "data": without_password(name),
         "higher_is_better": part.higher_is_better,
         "score_name": part.score_name,
         "counts": dict(part.counts),
-        "skipped": [*part.skipped, *skipped],
+        "skipped": [[image, without_password(why)] for image, why in (*part.skipped, *skipped)],
     }
-    folder.write_bytes(_DESCRIPTION, json.dumps(description, indent=2).encode())
+    folder.write_json(_DESCRIPTION, description)
+    _tidy(folder, {shard for shard, _ in places.values()})
     return skipped
 
 
@@ -137,29 +143,46 @@ def read_pack(path: str) -> Part:
         ) from error
 
 
-def _finished(
-    folder: Folder, shard: str, uris: Sequence[str]
-) -> tuple[list[str], dict[str, str]] | None:
-    """What an interrupted call has packed in a shard, if it was of the same files."""
-    if not folder.has(f"{shard}.json"):
+def _kept(
+    folder: Folder, number: int, uris: Sequence[str]
+) -> tuple[str, list[str], dict[str, str]] | None:
+    """What an interrupted call has packed of the same files, if it could read all of them."""
+    note = f"{number:05d}.unfinished.json"
+    if not folder.has(note):
         return None
-    content = folder.read_json(f"{shard}.json")
-    packed, failed = list(content["packed"]), dict(content["failed"])
-    taken = uris[: len(packed) + len(failed)]
-    return (packed, failed) if sorted(taken) == sorted([*packed, *failed]) else None
+    known = folder.read_json(note)
+    packed = list(uris[: known["files"]])
+    same = known["digest"] == _digest(packed) and folder.has(known["shard"])
+    return (known["shard"], packed, {}) if same and packed else None
 
 
 def _write_shard(
-    folder: Folder, shard: str, uris: Sequence[str], threads: int
-) -> tuple[list[str], dict[str, str]]:
+    folder: Folder, number: int, uris: Sequence[str], threads: int
+) -> tuple[str, list[str], dict[str, str]]:
     packed: list[str] = []
     failed: dict[str, str] = {}
     buffer = io.BytesIO()
     write_shard(buffer, _contents(uris, packed, failed, threads))
+    data = buffer.getvalue()
+    # Named by what is in it: no shard that somebody reads is ever written over.
+    shard = f"shard-{number:05d}-{hashlib.blake2b(data, digest_size=8).hexdigest()}.parquet"
     if packed:
-        folder.write_bytes(shard, buffer.getvalue())
-    folder.write_json(f"{shard}.json", {"packed": packed, "failed": failed})
-    return packed, failed
+        folder.write_bytes(shard, data)
+    if not failed:
+        note = {"shard": shard, "files": len(packed), "digest": _digest(packed)}
+        folder.write_json(f"{number:05d}.unfinished.json", note)
+    return shard, packed, failed
+
+
+def _digest(uris: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(uris).encode(), digest_size=16).hexdigest()
+
+
+def _tidy(folder: Folder, shards: set[str]) -> None:
+    """Remove what a whole pack does not need: notes for going on, and shards of earlier packs."""
+    for name in folder.names():
+        if name.endswith(".unfinished.json") or (_SHARD.fullmatch(name) and name not in shards):
+            folder.remove(name)
 
 
 def _contents(
@@ -208,8 +231,8 @@ def _parquet(table: pa.Table) -> bytes:
 
 def _row(folder: str, row: dict[str, Any]) -> ImageRow:
     shard, place = row.pop("shard"), row.pop("row")
-    if "/" in shard or "\\" in shard:
-        raise DataError(f"{folder}: {shard!r} is no plain file name: do not trust this pack")
+    if not _SHARD.fullmatch(shard):
+        raise DataError(f"{folder}: {shard!r} is no shard's name: do not trust this pack")
     crop, points = row.pop("crop"), row.pop("points")
     return ImageRow(
         **row,

@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from rankloop.errors import ConfigError
 
@@ -63,12 +63,22 @@ def parse_spec(text: str, options_of: Mapping[str, frozenset[str]]) -> Spec:
         raise ConfigError(
             f"cannot read the options {query!r} of {text!r}: write ?name=value&name=value"
         ) from error
+    ours = []
     for name, value in pairs:
+        if name not in known and "://" in path and not _close(name, known):
+            # Of the file system behind the URI.
+            path += f"{'&' if '?' in path else '?'}{name}={quote(value, safe=':/,')}"
+            continue
+        ours.append((name, value))
         if name not in known:
             raise ConfigError(f"unknown option {name!r} in {text!r}: {_nearest(name, known)}")
         if not value:
             raise ConfigError(f"option {name!r} in {text!r} has no value: write {name}=VALUE")
-    return Spec(text, reader, path, dict(pairs))
+    return Spec(text, reader, path, dict(ours))
+
+
+def _close(name: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.6)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

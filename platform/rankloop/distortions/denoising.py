@@ -38,7 +38,9 @@ def _denoised(
 
 def _non_local_means(noisy: np.ndarray, sigma: float) -> np.ndarray:
     strength = _STRENGTH_PER_SIGMA * sigma
-    return cv2.fastNlMeansDenoisingColored(noisy, None, strength, strength, _PATCH, _SEARCH)
+    bgr = cv2.cvtColor(noisy, cv2.COLOR_RGB2BGR)
+    restored = cv2.fastNlMeansDenoisingColored(bgr, None, strength, strength, _PATCH, _SEARCH)
+    return cv2.cvtColor(restored, cv2.COLOR_BGR2RGB)
 
 
 def _bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:

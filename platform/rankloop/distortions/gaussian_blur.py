@@ -73,7 +73,9 @@ def _gaussian_blur_authors(
 
 
 def _reach(sigma: float) -> int:
-    return math.ceil(_SIGMAS * sigma)
+    factor = 2 ** max(0, math.floor(math.log2(sigma / _SIGMA_PER_HALVING)))
+    # A shrunk blur reads whole pixels of the small image, and some more to enlarge it.
+    return (math.ceil(_SIGMAS * sigma / factor) + (_LANCZOS_RADIUS + 1) * (factor > 1)) * factor
 
 
 def _authors_reach(size: int) -> int:

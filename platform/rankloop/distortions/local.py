@@ -5,6 +5,7 @@ Levels are nested: a stronger level has the places of the weaker ones and more.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from rankloop.distortions.distortion import Distortion
@@ -44,7 +45,7 @@ def _blocks(
     image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
 ) -> list[np.ndarray]:
     """Cover blocks with one colour, drawn once for all blocks and levels."""
-    mean = image.mean(axis=(0, 1))
+    mean = np.array(cv2.mean(image)[:3])
     towards = np.where(mean < 128, 1.0, -1.0)
     offsets = generator.uniform(_BLOCK_CONTRAST, 2 * _BLOCK_CONTRAST, 3)
     color = np.rint(mean + towards * offsets).astype(np.uint8)
@@ -55,7 +56,7 @@ def _blocks_authors(
     image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
 ) -> list[np.ndarray]:
     """More blocks but a fainter colour at each level."""
-    red, green, blue = image.mean(axis=(0, 1))
+    red, green, blue, _ = cv2.mean(image)
     colors = {2: (0.0, green, blue), 4: (red + 50.0, green, blue), 8: (red + 30.0, green, blue)}
     faintest = (red, green, blue)
     chosen = [_color(colors.get(count, faintest)) for count in counts]

@@ -15,13 +15,13 @@ _VALUES = np.arange(256.0)
 def _mean_shift(
     image: np.ndarray, generator: np.random.Generator, shifts: Sequence[float]
 ) -> list[np.ndarray]:
-    return [look_up(image, _VALUES + shift) for shift in shifts]
+    return [cv2.add(image, (shift, shift, shift, 0.0)) for shift in shifts]
 
 
 def _contrast(
     image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
 ) -> list[np.ndarray]:
-    mean = float(image.mean(axis=(0, 1)) @ LUMA)
+    mean = float(np.dot(cv2.mean(image)[:3], LUMA))
     return [look_up(image, mean + factor * (_VALUES - mean)) for factor in factors]
 
 

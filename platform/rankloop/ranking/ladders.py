@@ -7,7 +7,7 @@ import numpy as np
 from rankloop.distortions.distortion import Distortion
 from rankloop.randomness import rng
 from rankloop.ranking.ranked_set import RankedSet
-from rankloop.ranking.sub_images import sub_image
+from rankloop.ranking.sub_images import SubImage, sub_image
 
 
 def ladder(
@@ -34,9 +34,23 @@ def ladder(
         ImageError: the image is smaller than the sub-image.
     """
     wanted = distortion.checked_levels(levels)
-    sub = sub_image(image, generator, size, distortion.halo(wanted))
-    versions = distortion.ladder(sub.region, generator, wanted)
-    return RankedSet(sub.cut(versions), np.array(wanted)[:, np.newaxis])
+    sub = sub_image(image, generator, size)
+    return RankedSet(_versions(sub, generator, distortion, wanted), np.array(wanted)[:, np.newaxis])
+
+
+def _versions(
+    sub: SubImage, generator: np.random.Generator, distortion: Distortion, levels: Sequence[int]
+) -> np.ndarray:
+    """Make each level with the surroundings that it needs, whichever others are made."""
+    seed = int(generator.integers(2**63))
+    made = np.empty((len(levels), sub.size, sub.size, 3), np.uint8)
+    halos = [distortion.halo([level]) for level in levels]
+    for halo in set(halos):
+        places = [i for i, each in enumerate(halos) if each == halo]
+        region = sub.with_halo(halo)
+        chosen = [levels[i] for i in places]
+        made[places] = region.cut(distortion.ladder(region.image, rng(seed, "ladder"), chosen))
+    return made
 
 
 def crossed_ladder(
@@ -66,11 +80,17 @@ def crossed_ladder(
         ImageError: the image is smaller than the sub-image.
     """
     rows, columns = first.checked_levels(levels), second.checked_levels(levels)
-    sub = sub_image(image, generator, size, first.halo(rows) + second.halo(columns))
+    sub = sub_image(image, generator, size)
+    # What the second distortion may look at, whichever of its levels are made.
+    around = sub.with_halo(second.halo())
     seed = int(generator.integers(2**63))
-    versions = [
-        sub.cut(second.ladder(version, rng(seed, "second distortion"), columns))
-        for version in first.ladder(sub.region, generator, rows)
-    ]
+    versions = []
+    for row in rows:
+        wide = sub.with_halo(second.halo() + first.halo([row]))
+        (version,) = first.ladder(wide.image, rng(seed, "first"), [row])
+        top, left = wide.top - around.top, wide.left - around.left
+        height, width, _ = around.image.shape
+        seen = np.ascontiguousarray(version[top : top + height, left : left + width])
+        versions.append(around.cut(second.ladder(seen, rng(seed, "second"), columns)))
     crossed = [[row, column] for row in rows for column in columns]
     return RankedSet(np.concatenate(versions), np.array(crossed))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from rankloop.datasets.layouts.heads import polygon_mask
+from rankloop.datasets.layouts.heads import head_points, polygon_mask
+from rankloop.datasets.layouts.tree import read_mat
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.datasets.readers import read_sources
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 from rankloop.images import decode
 
 WritePhotos = Callable[..., list[str]]
@@ -84,7 +85,7 @@ def test_ucf_cc_50(tmp_path: Path, write_photos: WritePhotos):
         if row.split == "test"
     ]
     assert sorted(tested) == sorted(rows)
-    with pytest.raises(DataError, match="none of 1 to 5"):
+    with pytest.raises(ConfigError, match="none of 1 to 5"):
         _read(f"ucf_cc_50:{tmp_path}?fold=6")
 
 
@@ -141,8 +142,10 @@ def test_worldexpo10(worldexpo10: Path):
 
 
 def test_worldexpo10_one_test_scene(worldexpo10: Path):
-    rows = _read(f"worldexpo10:{worldexpo10}?scene=500717").images
-    assert [row.split for row in rows] == [None]
+    rows = _read(f"worldexpo10:{worldexpo10}?scene=104207").images
+    assert [row.split for row in rows] == [None, "test"]
+    with pytest.raises(ConfigError, match="the test scenes are 104207"):
+        _read(f"worldexpo10:{worldexpo10}?scene=500717")
 
 
 def test_ucsd(tmp_path: Path, write_photos: WritePhotos):
@@ -190,13 +193,33 @@ def test_a_folder_that_is_no_release(tmp_path: Path):
             _read(f"{reader}:{tmp_path}")
 
 
-def test_a_file_of_points_cut_in_half(tmp_path: Path, write_photos: WritePhotos):
-    write_photos(tmp_path, ["1.jpg"])
-    scipy.io.savemat(tmp_path / "1_ann.mat", {"annPoints": POINTS})
-    whole = (tmp_path / "1_ann.mat").read_bytes()
-    (tmp_path / "1_ann.mat").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"1_ann\.mat"):
-        _read(f"ucf_cc_50:{tmp_path}")
-    scipy.io.savemat(tmp_path / "1_ann.mat", {"points": POINTS})
-    with pytest.raises(DataError, match="no variable 'annPoints', only points"):
-        _read(f"ucf_cc_50:{tmp_path}")
+def test_bad_files_of_points_are_skipped_and_named(tmp_path: Path, write_photos: WritePhotos):
+    write_photos(tmp_path, [f"{i}.jpg" for i in range(1, 8)])
+    for number, value in (
+        (1, {"annPoints": POINTS}),
+        (2, {"annPoints": POINTS}),
+        (3, {"points": POINTS}),
+        (4, {"annPoints": np.ones((4, 3))}),
+        (5, {"annPoints": np.array([[1.0, np.nan]])}),
+        (6, {"annPoints": np.array(["heads"])}),
+        (7, {"annPoints": np.empty((0, 0))}),
+    ):
+        scipy.io.savemat(tmp_path / f"{number}_ann.mat", value)
+    whole = (tmp_path / "2_ann.mat").read_bytes()
+    (tmp_path / "2_ann.mat").write_bytes(whole[: len(whole) // 2])
+    part = _read(f"ucf_cc_50:{tmp_path}")
+    assert {row.image: row.score for row in part.images} == {"1.jpg": 2.0, "7.jpg": 0.0}
+    reasons = dict(part.skipped)
+    assert sorted(reasons) == [f"{i}.jpg" for i in range(2, 7)]
+    assert "is not a MATLAB file that can be read" in reasons["2.jpg"]
+    assert "no variable 'annPoints', only points" in reasons["3.jpg"]
+    for name in ("4.jpg", "5.jpg", "6.jpg"):
+        assert "not finite (x, y) pairs" in reasons[name]
+
+
+def test_an_empty_matrix_of_version_7_3_is_nobody(tmp_path: Path):
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        stored = file.create_dataset("annPoints", data=np.array([0, 0], np.uint64))
+        stored.attrs["MATLAB_empty"] = np.uint8(1)
+    content = read_mat(str(tmp_path / "x.mat"))
+    assert head_points(content["annPoints"]) == []

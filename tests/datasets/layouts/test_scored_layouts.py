@@ -82,6 +82,11 @@ def test_tid2013_published_split(tid2013: Path):
     }
 
 
+def test_no_other_split_by_name(tid2013: Path):
+    with pytest.raises(ConfigError, match="the only split by name is split=official"):
+        _read(f"tid2013:{tid2013}?split=oficial")
+
+
 def test_strict_refuses_what_is_missing(tid2013: Path):
     with pytest.raises(DataError, match=r"1 listed images are missing, the first: i02_13_4\.bmp"):
         read_sources([f"tid2013:{tid2013}"], seed=0, strict=True)
@@ -92,6 +97,7 @@ def test_strict_refuses_what_is_missing(tid2013: Path):
     [
         ("mos_with_names.txt", "5.0 x.bmp\n" * 5, "line 1: '5.0 x.bmp' is not"),
         ("mos_with_names.txt", "high i01_01_1.bmp\n" * 5, "'high' is not a finite number"),
+        ("mos_with_names.txt", "5.0 i01_25_1.bmp\n" * 5, "line 1: '5.0 i01_25_1.bmp' is not"),
         ("mos_std.txt", "1\n2\n", "mos_std.txt has 2 lines"),
     ],
 )
@@ -127,7 +133,7 @@ def test_kadid10k(tmp_path: Path, write_photos: WritePhotos, write_csv: WriteCsv
     assert rows["I01_01_01.png"].score == 4.57
     # Called var, it is a standard deviation.
     assert rows["I01_01_01.png"].spread == 0.496
-    assert (rows["I01_01_01.png"].distortion, rows["I01_01_01.png"].level) == ("gaussian blur", 1)
+    assert (rows["I01_01_01.png"].distortion, rows["I01_01_01.png"].level) == ("gaussian_blur", 1)
     assert (rows["I81_25_05.png"].distortion, rows["I81_25_05.png"].source) == (
         "contrast change",
         "I81",

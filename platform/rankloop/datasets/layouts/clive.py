@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.layouts.tree import number, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
@@ -32,7 +32,12 @@ def read_clive(path: str, options: Mapping[str, str]) -> Part:
             "deviations: download the release again"
         )
     rows = [
-        ImageRow(str(name[0]), f"Images/{name[0]}", score=float(score), spread=float(spread))
+        ImageRow(
+            str(name[0]),
+            f"Images/{name[0]}",
+            score=number(score, str(name[0])),
+            spread=float(spread),
+        )
         for name, score, spread in zip(names, scores, spreads, strict=True)
     ]
     found = tree.present(rows[_TRAINING_IMAGES:], tree.require("Data/AllImages_release.mat"))

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 
 from rankloop.datasets.dataset import Split
-from rankloop.datasets.layouts.tree import Tree, columns_of, number, open_tree, read_table
+from rankloop.datasets.layouts.tree import (
+    Tree,
+    columns_of,
+    is_official,
+    number,
+    open_tree,
+    read_table,
+)
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
@@ -26,7 +33,7 @@ def read_flive(path: str, options: Mapping[str, str]) -> Part:
     """
     tree = open_tree(path)
     listed_in = tree.require("labels_image.csv")
-    official = options.get("split") == "official"
+    official = is_official(options)
     splits = _official_splits(tree) if official else {}
     rows = []
     for name, score in columns_of(read_table(listed_in), ("name", "mos"), listed_in):

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from rankloop.errors import DataError
 from rankloop.images import encode
 
 
@@ -10,9 +11,19 @@ def head_points(matlab: np.ndarray) -> list[tuple[float, float]]:
     """Return points counted from (0, 0), the middle of the first pixel.
 
     Args:
-        matlab: (n, 2), x and y as marked in MATLAB, which counts from 1.
+        matlab: (n, 2), x and y as marked in MATLAB, which counts from 1; anything empty is nobody.
+
+    Raises:
+        DataError: not such an array of finite numbers.
     """
-    return [(float(x) - 1.0, float(y) - 1.0) for x, y in np.reshape(matlab, (-1, 2))]
+    if not matlab.size:
+        return []
+    is_points = np.issubdtype(matlab.dtype, np.number) and matlab.ndim == 2 and matlab.shape[1] == 2
+    if not is_points or not np.isfinite(matlab).all():
+        raise DataError(
+            f"points of shape {matlab.shape} and type {matlab.dtype} are not finite (x, y) pairs"
+        )
+    return [(float(x) - 1.0, float(y) - 1.0) for x, y in matlab]
 
 
 def polygon_mask(vertices: np.ndarray, height: int, width: int) -> np.ndarray:

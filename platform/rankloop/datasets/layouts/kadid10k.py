@@ -8,9 +8,9 @@ from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
 _NAME = re.compile(r"(I\d\d)_(\d\d)_(\d\d)\.png", re.IGNORECASE)
-# Types 1 to 25 in the data set's own words.
+# Types 1 to 25: our names where we have the same distortion, else the data set's own words.
 TYPES = (
-    "gaussian blur",
+    "gaussian_blur",
     "lens blur",
     "motion blur",
     "color diffusion",
@@ -20,11 +20,11 @@ TYPES = (
     "color saturation 2",
     "jpeg2000",
     "jpeg",
-    "white noise",
-    "white noise in color component",
-    "impulse noise",
-    "multiplicative noise",
-    "denoise",
+    "gaussian_noise",
+    "color_noise",
+    "impulse_noise",
+    "multiplicative_noise",
+    "denoising",
     "brighten",
     "darken",
     "mean shift",

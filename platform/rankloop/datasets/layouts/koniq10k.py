@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rankloop.datasets.dataset import Split
-from rankloop.datasets.layouts.tree import columns_of, number, open_tree, read_table
+from rankloop.datasets.layouts.tree import columns_of, is_official, number, open_tree, read_table
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
@@ -32,7 +32,7 @@ def read_koniq10k(path: str, options: Mapping[str, str]) -> Part:
             photograph is there.
     """
     tree = open_tree(path)
-    official = options.get("split") == "official"
+    official = is_official(options)
     listed_in = tree.require(_WITH_SETS) if official else tree.require(_WITH_SETS, _WITHOUT_SETS)
     with_sets = listed_in.endswith(_WITH_SETS)
     names = ["image_name", "MOS", "set" if with_sets else "SD"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.layouts.tree import number, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
@@ -40,26 +40,27 @@ def read_live(path: str, options: Mapping[str, str]) -> Part:
     scores = variable(content, "dmos_new" if realigned else "dmos", listed_in).ravel()
     copies = variable(content, "orgs", listed_in).ravel()
     spreads = variable(content, "dmos_std", listed_in).ravel() if realigned else None
-    if not len(references) == len(scores) == len(copies) == _IMAGES:
+    counted = [len(x) for x in (references, scores, copies, spreads) if x is not None]
+    if set(counted) != {_IMAGES}:
         raise DataError(
-            f"{tree.folder}: {len(references)} references, {len(scores)} scores and {len(copies)} "
-            f"marks of copies, where release 2 has {_IMAGES} each: download it again"
+            f"{tree.folder} lists {counted} references, scores and so on, where release 2 has "
+            f"{_IMAGES} each: download it again"
         )
     numbered = [
-        (folder, number, distortion)
+        (folder, number_in_folder, distortion)
         for folder, count, distortion in _FOLDERS
-        for number in range(1, count + 1)
+        for number_in_folder in range(1, count + 1)
     ]
     rows = [
         ImageRow(
-            f"{folder}/img{number}.bmp",
-            f"{folder}/img{number}.bmp",
+            f"{folder}/img{number_in_folder}.bmp",
+            f"{folder}/img{number_in_folder}.bmp",
             source=str(references[i].item()).lower(),
-            score=float(scores[i]),
+            score=number(scores[i], f"{listed_in}, {folder}/img{number_in_folder}"),
             spread=None if spreads is None else float(spreads[i]),
             distortion=distortion,
         )
-        for i, (folder, number, distortion) in enumerate(numbered)
+        for i, (folder, number_in_folder, distortion) in enumerate(numbered)
         if not copies[i]
     ]
     found = tree.present(rows, listed_in)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
+from rankloop.datasets.layouts.tree import number, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 
 _PARTS = (("Part 1", "blurjpeg", "jpeg"), ("Part 2", "blurnoise", "noise"))
 _NAME = re.compile(r"([^_]+)(?:_blur([1-3]))?(?:_(?:jpeg|noise)([1-3]))?\.bmp", re.IGNORECASE)
@@ -26,10 +26,10 @@ def read_mlive(path: str, options: Mapping[str, str]) -> Part:
     """
     tree = open_tree(path)
     if options.get("part", "1") not in ("1", "2"):
-        raise DataError(f"mlive:{path}: part={options['part']!r} is neither 1 nor 2")
+        raise ConfigError(f"mlive:{path}: part={options['part']!r} is neither 1 nor 2")
     rows = []
-    for number, (folder, images, second) in enumerate(_PARTS, 1):
-        if options.get("part", str(number)) != str(number):
+    for part, (folder, images, second) in enumerate(_PARTS, 1):
+        if options.get("part", str(part)) != str(part):
             continue
         # Some unpack it without the space.
         folder = folder if tree.below(folder, (".mat",)) else folder.replace(" ", "")
@@ -50,7 +50,7 @@ def read_mlive(path: str, options: Mapping[str, str]) -> Part:
                     f"{images}/{file}",
                     f"{folder}/{images}/{file}",
                     source=match[1].lower(),
-                    score=float(score),
+                    score=number(score, f"{scores_at}, {file}"),
                     distortion=f"blur{blur}_x_{second}{other}",
                     level=blur + other,
                 )

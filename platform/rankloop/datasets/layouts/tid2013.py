@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.tree import number, open_tree, read_table
+from rankloop.datasets.layouts.tree import is_official, number, open_tree, read_table
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.distortions import TID2013
 from rankloop.errors import DataError
@@ -30,6 +30,7 @@ def read_tid2013(path: str, options: Mapping[str, str]) -> Part:
     Raises:
         DataError: a list is missing or malformed, or no image is there.
     """
+    official = is_official(options)
     tree = open_tree(path)
     listed_in = tree.require("mos_with_names.txt")
     lines = read_table(listed_in, " ")
@@ -44,10 +45,9 @@ def read_tid2013(path: str, options: Mapping[str, str]) -> Part:
     for i, line in enumerate(lines):
         where = f"{listed_in}, line {i + 1}"
         match = _NAME.fullmatch(line[-1])
-        if len(line) != 2 or match is None:
+        if len(line) != 2 or match is None or int(match[2]) not in TID2013:
             raise DataError(f"{where}: {' '.join(line)!r} is not 'MOS iRR_TT_L.bmp'")
         reference, kind = match[1].lower(), int(match[2])
-        official = options.get("split") == "official"
         if official and reference == ARTIFICIAL_REFERENCE:
             continue
         rows.append(

@@ -14,9 +14,11 @@ import scipy.io
 from rankloop.datasets.locations import absolute, join, list_files, read_text
 from rankloop.datasets.part import ImageRow
 from rankloop.datasets.present import REASON
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 from rankloop.images import read_bytes
 
+# A list of ten million heads is 160 MB.
+MAX_BYTES = 256 * 2**20
 # Where MATLAB's own header of 512 bytes ends, or at the start.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -115,7 +117,7 @@ def read_mat(location: str) -> dict[str, Any]:
             with h5py.File(io.BytesIO(data), "r") as file:
                 # HDF5 stores the columns of a MATLAB matrix as its rows.
                 return {
-                    name: np.asarray(value).T
+                    name: _matrix(value)
                     for name, value in file.items()
                     if isinstance(value, h5py.Dataset)
                 }
@@ -125,6 +127,15 @@ def read_mat(location: str) -> dict[str, Any]:
             f"{location} is not a MATLAB file that can be read: {error}; download it again"
         ) from error
     return content
+
+
+def _matrix(stored: Any) -> np.ndarray:
+    if stored.nbytes > MAX_BYTES:
+        raise ValueError(f"a matrix of {stored.nbytes} bytes is above the limit of {MAX_BYTES}")
+    # Of an empty matrix MATLAB stores the size.
+    if stored.attrs.get("MATLAB_empty"):
+        return np.empty([int(length) for length in np.asarray(stored)])
+    return np.asarray(stored).T
 
 
 def variable(content: Mapping[str, Any], name: str, location: str) -> np.ndarray:
@@ -198,6 +209,18 @@ def columns_of(
     raise DataError(
         f"{location} has no header with the columns {', '.join(names)}: is it the release's file?"
     )
+
+
+def is_official(options: Mapping[str, str]) -> bool:
+    """Return whether ``split=official`` is among a reader's options.
+
+    Raises:
+        ConfigError: another split is.
+    """
+    wanted = options.get("split")
+    if wanted not in (None, "official"):
+        raise ConfigError(f"split={wanted!r}: the only split by name is split=official")
+    return wanted is not None
 
 
 def number(text: Any, where: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from rankloop.datasets.layouts.heads import head_points
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 
 FOLDS = 5
 _IMAGES = 50
@@ -21,12 +21,13 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
         options: ``fold=1`` to ``fold=5``: test on images 1 to 10, 11 to 20 and so on.
 
     Raises:
-        DataError: no image is there, a file of points is malformed, or no such fold.
+        ConfigError: no such fold.
+        DataError: no image is there.
     """
     tree = open_tree(path)
     fold = options.get("fold")
     if fold is not None and fold not in map(str, range(1, FOLDS + 1)):
-        raise DataError(f"ucf_cc_50:{path}: fold={fold!r} is none of 1 to {FOLDS}")
+        raise ConfigError(f"ucf_cc_50:{path}: fold={fold!r} is none of 1 to {FOLDS}")
     names = [name for name in tree.below("", (".jpg",)) if _IMAGE.fullmatch(name)]
     rows, skipped = [], []
     for number, name in sorted((_number(name), name) for name in names):
@@ -35,7 +36,11 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
         if location is None:
             skipped.append((name, f"its points, {annotated}, do not exist"))
             continue
-        points = head_points(variable(read_mat(location), "annPoints", location))
+        try:
+            points = head_points(variable(read_mat(location), "annPoints", location))
+        except DataError as error:
+            skipped.append((name, str(error)))
+            continue
         tested = fold is not None and (number - 1) * FOLDS // _IMAGES + 1 == int(fold)
         rows.append(
             ImageRow(

@@ -23,7 +23,7 @@ def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
         options: none.
 
     Raises:
-        DataError: no photograph is there, or a file of points is malformed.
+        DataError: no photograph is there.
     """
     tree = open_tree(path)
     rows, skipped = [], []
@@ -36,7 +36,11 @@ def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
         if location is None:
             skipped.append((name, f"its points, {annotated}, do not exist"))
             continue
-        points = head_points(variable(read_mat(location), "annPoints", location))
+        try:
+            points = head_points(variable(read_mat(location), "annPoints", location))
+        except DataError as error:
+            skipped.append((name, str(error)))
+            continue
         rows.append(
             ImageRow(
                 name,

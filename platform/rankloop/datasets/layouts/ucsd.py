@@ -54,8 +54,11 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
         if not 1 <= frame <= len(clips[clip]):
             skipped.append((name, f"{labels} holds frames 1 to {len(clips[clip])}"))
             continue
-        places = _field(clips[clip][frame - 1], "loc", location)
-        marked = head_points(places[:, :2])
+        try:
+            marked = head_points(_field(clips[clip][frame - 1], "loc", location)[:, :2])
+        except DataError as error:
+            skipped.append((name, str(error)))
+            continue
         points = inside(marked, mask)
         outside += len(marked) - len(points)
         rows.append(

@@ -7,7 +7,7 @@ import numpy as np
 from rankloop.datasets.layouts.heads import encode_region, head_points, inside, polygon_mask
 from rankloop.datasets.layouts.tree import Tree, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 
 HEIGHT, WIDTH = 576, 720
 # Names begin with the scene; what follows it differs.
@@ -24,7 +24,8 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
             out.
 
     Raises:
-        DataError: no frame is there, a scene has no region, or a file is malformed.
+        ConfigError: no such test scene.
+        DataError: no frame is there, or a scene has no region.
     """
     tree = open_tree(path)
     frames = [
@@ -32,13 +33,17 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
         for side in ("train", "test")
         for name in tree.below(f"{side}_frame", (".jpg",))
     ]
+    scenes = {_scene(name) for side, name in frames if side == "test"}
+    if options.get("scene", "") not in {"", *scenes}:
+        known = ", ".join(sorted(scenes)) or "missing"
+        raise ConfigError(f"scene={options['scene']}: the test scenes are {known}")
     regions: dict[str, np.ndarray] = {}
     encoded: dict[str, bytes] = {}
     rows, skipped = [], []
     outside = 0
     for side, name in frames:
         stem = name.rpartition("/")[2][:-4]
-        scene = stem[:_SCENE_LENGTH]
+        scene = _scene(name)
         if side == "test" and options.get("scene", scene) != scene:
             continue
         label = f"{side}_label/{scene}/{stem}.mat"
@@ -49,7 +54,11 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
         if scene not in regions:
             regions[scene] = _region(tree, side, scene)
             encoded[scene] = encode_region(regions[scene])
-        marked = head_points(variable(read_mat(location), "point_position", location))
+        try:
+            marked = head_points(variable(read_mat(location), "point_position", location))
+        except DataError as error:
+            skipped.append((name, str(error)))
+            continue
         points = inside(marked, regions[scene])
         outside += len(marked) - len(points)
         rows.append(
@@ -73,6 +82,10 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
         counts={"points_outside_region": outside} if outside else {},
         skipped=tuple(skipped),
     )
+
+
+def _scene(name: str) -> str:
+    return name.rpartition("/")[2][:_SCENE_LENGTH]
 
 
 def _region(tree: Tree, side: str, scene: str) -> np.ndarray:
