@@ -1,6 +1,6 @@
 """Ladders per distortion beside the same levels made one by one with the best of other libraries.
 
-    pip install albumentations kornia     # peers that rankloop does not need
+    pip install albumentations kornia bm3d     # peers that rankloop does not need
     python tests/benchmarks/bench_ladders.py [--repeats 5] [--only gaussian_blur …]
 
 One process, one core, one photograph of 384 x 512 pixels. Every peer makes the same four levels
@@ -123,6 +123,13 @@ def _cv2_nlm(image: np.ndarray, variance: float) -> np.ndarray:
     strength = 0.8 * 255 * math.sqrt(variance)
     made = cv2.fastNlMeansDenoisingColored(noisy, None, strength, strength, 7, 21)
     return cv2.cvtColor(made, cv2.COLOR_BGR2RGB)
+
+
+def _bm3d(image: np.ndarray, variance: float) -> np.ndarray:
+    import bm3d
+
+    noisy = util.random_noise(util.random_noise(image, var=variance), var=25 / 255)
+    return _uint8(bm3d.bm3d_rgb(noisy, 25 / 255))
 
 
 def _skimage_nlm(image: np.ndarray, variance: float) -> np.ndarray:
@@ -286,7 +293,7 @@ def _authors(name: str) -> Callable[[np.ndarray, float], object] | None:
         "impulse_noise": PEERS["impulse_noise"]["scikit-image"],
         "quantization_noise": otsu,
         "gaussian_blur": blur,
-        "denoising": PEERS["denoising"]["scikit-image"],
+        "denoising": _bm3d,
         "jpeg": _pil_jpeg,
         "jpeg2000": _pil_jpeg_2000,
         "mean_shift_brighter": lambda x, s: _uint8((x.astype(float) + s) / 255),
@@ -312,7 +319,8 @@ def _seconds(run: Callable[[], object], repeats: int) -> list[float]:
 
 def _levels(name: str, image: np.ndarray, peer: Peer) -> Callable[[], object]:
     parameters = DISTORTIONS[name].parameters[:4]
-    return lambda: [peer(image, parameter) for parameter in parameters]
+    # One array, as a ladder is.
+    return lambda: np.stack([np.asarray(peer(image, parameter)) for parameter in parameters])
 
 
 def measure(name: str, image: np.ndarray, repeats: int) -> tuple[float, Mapping[str, float]]:

@@ -1,7 +1,10 @@
 """Arithmetic on uint8 images that several distortions share."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
+import scipy.special
 
 # ITU-R BT.601 in studio range, as MATLAB's rgb2ycbcr: Y in [16, 235], Cb and Cr in [16, 240], of
 # R, G, B in [0, 255].
@@ -21,7 +24,8 @@ def add_scaled(image: np.ndarray, field: np.ndarray, scale: float) -> np.ndarray
         scale: in grey levels per unit of the field.
     """
     base = image if image.dtype == np.float32 else image.astype(np.float32)
-    return to_uint8(cv2.scaleAdd(field, scale, base))
+    added: np.ndarray = cv2.addWeighted(base, 1.0, field, scale, 0.0, dtype=cv2.CV_8U)
+    return added.reshape(image.shape)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -32,8 +36,22 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def normal_field(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return standard normal noise, one number per pixel and channel, float32 (h, w, 3)."""
-    return generator.standard_normal(image.shape, dtype=np.float32)
+    """Return standard normal noise, one number per pixel and channel, float32 (h, w, 3).
+
+    Numbers are among the middles of 65,536 equally likely intervals, up to 4.3 deviations: several
+    times as fast as exact ones, and no 8-bit image can tell.
+    """
+    field: np.ndarray = _quantiles().take(generator.integers(0, 2**16, image.shape, np.uint16))
+    return field
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> np.ndarray:
+    count = 2**16
+    quantiles = scipy.special.ndtri((np.arange(count) + 0.5) / count)
+    table: np.ndarray = (quantiles / quantiles.std()).astype(np.float32)
+    table.setflags(write=False)
+    return table
 
 
 def look_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:

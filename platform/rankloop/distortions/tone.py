@@ -7,9 +7,7 @@ import numpy as np
 
 from rankloop.distortions.distortion import Distortion
 from rankloop.distortions.noise import SUPPLEMENT
-from rankloop.distortions.pixels import LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB, look_up
-
-_VALUES = np.arange(256.0)
+from rankloop.distortions.pixels import LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB
 
 
 def _mean_shift(
@@ -22,13 +20,13 @@ def _contrast(
     image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
 ) -> list[np.ndarray]:
     mean = float(np.dot(cv2.mean(image)[:3], LUMA))
-    return [look_up(image, mean + factor * (_VALUES - mean)) for factor in factors]
+    return [cv2.addWeighted(image, factor, image, 0.0, mean * (1 - factor)) for factor in factors]
 
 
 def _contrast_authors(
     image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
 ) -> list[np.ndarray]:
-    return [look_up(image, factor * _VALUES) for factor in factors]
+    return [cv2.addWeighted(image, factor, image, 0.0, 0.0) for factor in factors]
 
 
 def _saturation(
