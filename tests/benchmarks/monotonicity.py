@@ -3,9 +3,9 @@
     pip install piq                         # the perceptual metric, HaarPSI, which needs no weights
     python tests/benchmarks/monotonicity.py PHOTOS [PHOTOS …] [--limit 20]
 
-PSNR and SSIM (scikit-image) and HaarPSI (Reisenhofer et al. 2018). A pair counts when the metric
-says that the higher level is farther from the photograph; a first level that is equal to the
-photograph counts against. `jobs/preview.py PHOTOS --ranked-set all` draws the ladders.
+PSNR and SSIM (scikit-image) and HaarPSI (Reisenhofer et al. 2018). A pair of levels from 1 on
+counts when the metric says that the higher one is farther from the photograph; the pair of the
+photograph and level 1 counts when they differ, and has a column of its own. `jobs/preview.py PHOTOS --ranked-set all` draws the ladders.
 """
 
 import argparse
@@ -65,9 +65,10 @@ def shares(path: str) -> dict[str, dict[str, tuple[int, int]]]:
             continue
         found[name] = {}
         for label, metric in metrics.items():
-            quality = [np.inf if not i else metric(made[0], x) for i, x in enumerate(made)]
+            quality = [metric(made[0], version) for version in made[1:]]
             fell = sum(b < a for a, b in itertools.pairwise(quality))
             found[name][label] = (fell, len(quality) - 1)
+        found[name]["0 to 1"] = (int((made[1] != made[0]).any()), 1)
     return found
 
 

@@ -297,6 +297,12 @@ def test_bid(tmp_path: Path, write_photos: WritePhotos, folder: str, ending: str
     assert found == {"DatabaseImage0001.JPG": 2.5, "DatabaseImage0586.JPG": 4.0}
 
 
+def test_bid_in_the_old_format(tmp_path: Path):
+    (tmp_path / "DatabaseGrades.xls").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"save it beside itself as \.xlsx or \.csv"):
+        _read(f"bid:{tmp_path}")
+
+
 # KonIQ-10k
 
 
@@ -360,10 +366,18 @@ def test_flive(tmp_path: Path, write_photos: WritePhotos, write_csv: WriteCsv):
     write_csv(tmp_path / "labels>640.csv", f"mos_image,name_image\n30.5,{names[2]}\n")
     with pytest.raises(DataError, match="640_padded"):
         _read(f"flive:{tmp_path}?split=official")
-    padded = f"name_image,width,is_valid\n{names[0]},5,False\n{names[1]},5,True\n"
+    # Lists and files differ in case here and there.
+    padded = f"name_image,width,is_valid\n{names[0].upper()},5,False\n{names[1]},5,True\n"
     write_csv(tmp_path / "labels=640_padded.csv", padded)
     rows = _rows(_read(f"flive:{tmp_path}?split=official"))
     assert [rows[name].split for name in names] == ["train", "validation", "test"]
+    with open(tmp_path / "labels_image.csv", "a") as file:
+        file.write("\nEE371R/rq60.jpg,1")
+    write_photos(tmp_path / "database", ["EE371R/rq60.jpg"])
+    part = _read(f"flive:{tmp_path}?split=official")
+    assert part.skipped == (
+        ("EE371R/rq60.jpg", "it is in none of the lists of the official split"),
+    )
 
 
 # Photographs without labels

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from rankloop.datasets.layouts.tree import columns_of, number, open_tree, read_sheet, read_table
 from rankloop.datasets.part import ImageRow, Part
+from rankloop.errors import DataError
 
+_LISTS = ("DatabaseGrades.xlsx", "DatabaseGrades.csv")
 _COLUMNS = ("Image Number", "Average Subjective Grade")
 
 
@@ -21,7 +23,10 @@ def read_bid(path: str, options: Mapping[str, str]) -> Part:
         DataError: the grades are missing or malformed, or no photograph is there.
     """
     tree = open_tree(path)
-    listed_in = tree.require("DatabaseGrades.xlsx", "DatabaseGrades.csv")
+    old = tree.uri("DatabaseGrades.xls")
+    if old and not any(map(tree.uri, _LISTS)):
+        raise DataError(f"{old} is in Excel's old format: save it beside itself as .xlsx or .csv")
+    listed_in = tree.require(*_LISTS)
     is_sheet = listed_in.lower().endswith(".xlsx")
     table = read_sheet(listed_in) if is_sheet else read_table(listed_in)
     inside = "ImageDatabase/" if tree.below("ImageDatabase", (".jpg",)) else ""

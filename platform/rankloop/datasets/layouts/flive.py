@@ -12,7 +12,6 @@ from rankloop.datasets.layouts.tree import (
     read_table,
 )
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
 
 # Lists of large photographs, which are the official test set, and of the others; some tools drop
 # the signs from the names.
@@ -35,20 +34,23 @@ def read_flive(path: str, options: Mapping[str, str]) -> Part:
     listed_in = tree.require("labels_image.csv")
     official = is_official(options)
     splits = _official_splits(tree) if official else {}
-    rows = []
+    rows, unlisted = [], []
     for name, score in columns_of(read_table(listed_in), ("name", "mos"), listed_in):
-        if official and name not in splits:
-            raise DataError(f"{listed_in}: {name} is in none of the lists of the official split")
+        if official and name.lower() not in splits:
+            unlisted.append((name, "it is in none of the lists of the official split"))
+            continue
         rows.append(
             ImageRow(
                 name,
                 f"database/{name}",
-                split=splits.get(name),
+                split=splits.get(name.lower()),
                 score=number(score, f"{listed_in}, {name}"),
             )
         )
     found = tree.present(rows, listed_in)
-    return Part(found.images, higher_is_better=True, score_name="MOS", skipped=found.skipped)
+    return Part(
+        found.images, higher_is_better=True, score_name="MOS", skipped=(*unlisted, *found.skipped)
+    )
 
 
 def _official_splits(tree: Tree) -> dict[str, Split]:
@@ -56,7 +58,7 @@ def _official_splits(tree: Tree) -> dict[str, Split]:
     others_at, test_at = tree.require(*_OTHER_LISTS), tree.require(*_TEST_LISTS)
     columns = ("name_image", "is_valid")
     for name, is_validation in columns_of(read_table(others_at), columns, others_at):
-        splits[name] = "validation" if is_validation.lower() in ("true", "1") else "train"
+        splits[name.lower()] = "validation" if is_validation.lower() in ("true", "1") else "train"
     for (name,) in columns_of(read_table(test_at), ("name_image",), test_at):
-        splits[name] = "test"
+        splits[name.lower()] = "test"
     return splits
