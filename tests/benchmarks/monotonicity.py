@@ -5,7 +5,8 @@
 
 PSNR and SSIM (scikit-image) and HaarPSI (Reisenhofer et al. 2018). A pair of levels from 1 on
 counts when the metric says that the higher one is farther from the photograph; the pair of the
-photograph and level 1 counts when they differ, and has a column of its own. `jobs/preview.py PHOTOS --ranked-set all` draws the ladders.
+photograph and level 1 counts when they differ, and has a column of its own.
+`jobs/preview.py PHOTOS --ranked-set all` draws the ladders.
 """
 
 import argparse
