@@ -96,6 +96,10 @@ def losses(reports):
     return np.array([[terms[step][name] for name in ("ranking", "qrc")] for step in sorted(terms)])
 
 
+def test_ctrl_c_works_again_after_training(two_workers):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_two_workers_train_as_this_process_alone_does(run, two_workers, tmp_path):
     alone, last_alone = run(tmp_path / "alone", 0)
     reports, last = two_workers

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +119,7 @@ def train_distributed(
     survived = False
     listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
     listener.start()
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit()
         survived = True
@@ -125,6 +127,9 @@ def train_distributed(
         if not failures:
             raise TrainingError(f"training failed on its workers: {error}") from error
     finally:
+        if threading.current_thread() is threading.main_thread():
+            # Train leaves a handler behind that would swallow Ctrl-C from here on.
+            signal.signal(signal.SIGINT, interrupt)
         messages.put(None)
         listener.join()
         messages.shutdown()
