@@ -132,6 +132,7 @@ print(list(model.predict([image])), list(model.predict([{str(tmp_path / "a.png")
     assert by_bytes.strip("[]") == by_path.strip("[]")
 
 
+@pytest.mark.slow
 def test_a_second_driver_on_the_same_folder_is_refused(tmp_path):
     storage = tmp_path / "results"
     first = sweep(storage)
