@@ -10,6 +10,7 @@ pytestmark = pytest.mark.integration
 ROWS = ["Baseline", "+RankIQA loss", "+LSEP loss", "+QRC"]
 
 
+@pytest.mark.slow
 def test_four_rows_are_trained_alike_and_shown_beside_the_papers(tmp_path):
     import mlflow
 
