@@ -11,6 +11,7 @@ from rankloop.distortions.compression import (
     encode_jpeg,
     encode_jpeg_2000,
 )
+from rankloop.errors import ImageError
 from rankloop.randomness import rng
 
 
@@ -26,12 +27,24 @@ def test_jpeg_quality_is_that_of_the_level(large_photo: np.ndarray):
         assert np.abs(version.astype(int) - expected).mean() < 0.5
 
 
-def test_jpeg_2000_layers_have_the_ratios(large_photo: np.ndarray):
+@pytest.mark.parametrize("side", [None, 288])
+def test_jpeg_2000_layers_have_the_ratios(side: int | None, large_photo: np.ndarray):
     """The stream up to a layer is as long as a stream that ends there."""
+    # 288 is what a square of 224 has with its surroundings.
+    image = np.ascontiguousarray(large_photo[:side, :side])
     ratios = sorted(JPEG_2000_RATIOS, reverse=True)
     for count, ratio in enumerate(ratios, 1):
-        data = encode_jpeg_2000(large_photo, ratios[:count])
-        assert large_photo.size / len(data) == pytest.approx(ratio, rel=0.05)
+        data = encode_jpeg_2000(image, ratios[:count])
+        assert image.size / len(data) == pytest.approx(ratio, rel=0.05)
+
+
+def test_surroundings_make_the_ratios_reachable():
+    assert 224 + 2 * DISTORTIONS["jpeg2000"].halo() == 288
+
+
+def test_a_side_too_long_for_jpeg_is_refused():
+    with pytest.raises(ImageError, match="65501 x 1 pixels: a JPEG has at most 65500 a side"):
+        DISTORTIONS["jpeg"].ladder(np.zeros((1, 65501, 3), np.uint8), rng(0))
 
 
 def test_a_layer_of_one_encode_is_the_encode_that_ends_there(large_photo: np.ndarray):

@@ -108,9 +108,8 @@ def test_what_is_no_image_is_refused(image: np.ndarray):
 
 
 def test_a_maker_cannot_change_the_input(photo: np.ndarray):
-    def careless(image, generator, parameters):
+    def careless(image, generator, parameters, versions):
         image[0] = 0
-        return [image]
 
     distortion = Distortion("careless", (1,), "", "", careless)
     with pytest.raises(ValueError, match="read-only"):

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import scipy.fft
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import TID_2013, TID_2013_PSNR
+from rankloop.distortions.distortion import Distortion, Versions
 from rankloop.distortions.pixels import (
     RGB_TO_YCBCR,
     YCBCR_TO_RGB,
@@ -21,6 +20,7 @@ from rankloop.distortions.pixels import (
     sigma_of_psnr,
     to_uint8,
 )
+from rankloop.distortions.sources import TID_2013, TID_2013_PSNR
 
 _BLOCK = 32
 _STEPS = (32.0, 48.0, 72.0, 108.0, 160.0)
@@ -30,36 +30,32 @@ _STEP_PER_SIGMA = 4.5
 
 
 def _comfort_noise(
-    image: np.ndarray, generator: np.random.Generator, steps: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[float], versions: Versions
+) -> None:
     """What the coder would drop is replaced by noise of the same energy at each frequency."""
-    coefficients = _coefficients(image)
+    coefficients = dct_coefficients(image)
     flips = generator.integers(0, 2, coefficients.shape, np.uint8).astype(bool)
-    versions = []
-    for step in steps:
+    for step, version in zip(steps, versions, strict=True):
         small = np.abs(coefficients) < step / 2
         # The mean of a block is no detail.
         small[..., 0, 0] = False
         noisy = np.where(small & flips, -coefficients, coefficients)
-        versions.append(_image(noisy, image.shape))
-    return versions
+        write_from_dct(noisy, version)
 
 
 def _noisy_compression(
-    image: np.ndarray, generator: np.random.Generator, psnrs: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, psnrs: Sequence[float], versions: Versions
+) -> None:
     field = normal_field(image, generator)
-    versions = []
-    for psnr in psnrs:
+    for psnr, version in zip(psnrs, versions, strict=True):
         sigma = sigma_of_psnr(psnr)
         step = _STEP_PER_SIGMA * sigma
-        coefficients = _coefficients(add_scaled(image, field, sigma))
-        versions.append(_image(np.rint(coefficients / step) * step, image.shape))
-    return versions
+        coefficients = dct_coefficients(add_scaled(image, field, sigma))
+        write_from_dct(np.rint(coefficients / step) * step, version)
 
 
-def _coefficients(image: np.ndarray) -> np.ndarray:
-    """DCT of Y, Cb and Cr, float32 (rows, columns, 3, 32, 32)."""
+def dct_coefficients(image: np.ndarray) -> np.ndarray:
+    """Return the DCT of the blocks of Y, Cb and Cr, float32 (rows, columns, 3, 32, 32)."""
     height, width, _ = image.shape
     ycbcr = cv2.transform(image.astype(np.float32), RGB_TO_YCBCR.astype(np.float32))
     below, right = -height % _BLOCK, -width % _BLOCK
@@ -70,16 +66,14 @@ def _coefficients(image: np.ndarray) -> np.ndarray:
     return coefficients
 
 
-def _image(coefficients: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def write_from_dct(coefficients: np.ndarray, version: np.ndarray) -> None:
+    """Undo `dct_coefficients` into a version, uint8 (h, w, 3)."""
+    height, width, _ = version.shape
     rows, columns = coefficients.shape[:2]
     blocks = scipy.fft.idctn(coefficients, axes=(3, 4), norm="ortho", overwrite_x=True)
     ycbcr = blocks.transpose(0, 3, 1, 4, 2).reshape(rows * _BLOCK, columns * _BLOCK, 3)
     rgb = cv2.transform(ycbcr, YCBCR_TO_RGB.astype(np.float32))
-    return to_uint8(rgb[: shape[0], : shape[1]])
-
-
-def _reach(parameter: float) -> int:
-    return _BLOCK
+    to_uint8(rgb[:height, :width], version)
 
 
 BLOCK_DCTS = (
@@ -89,7 +83,7 @@ BLOCK_DCTS = (
         "quantisation step below half of which DCT coefficients become noise",
         f"{TID_2013}, #20",
         _comfort_noise,
-        reach=_reach,
+        reach=_BLOCK,
     ),
     Distortion(
         "noisy_compression",
@@ -97,6 +91,6 @@ BLOCK_DCTS = (
         "PSNR in dB of the noise that is added before compression with 4.5 times its deviation",
         f"{TID_2013}, #21",
         _noisy_compression,
-        reach=_reach,
+        reach=_BLOCK,
     ),
 )

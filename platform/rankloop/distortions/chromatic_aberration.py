@@ -5,36 +5,42 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.pixels import put
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 _AUTHORS_SIGMA = 0.5
 
 
 def _shifted_channels(
-    image: np.ndarray, generator: np.random.Generator, shifts: Sequence[tuple[int, int]]
-) -> list[np.ndarray]:
-    return [_moved(image, (red, 0, blue), cv2.BORDER_REFLECT_101) for red, blue in shifts]
+    image: np.ndarray,
+    generator: np.random.Generator,
+    shifts: Sequence[tuple[int, int]],
+    versions: Versions,
+) -> None:
+    for (red, blue), version in zip(shifts, versions, strict=True):
+        _move(image, (red, 0, blue), cv2.BORDER_REFLECT_101, version)
 
 
 def _shifted_channels_authors(
-    image: np.ndarray, generator: np.random.Generator, levels: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, levels: Sequence[int], versions: Versions
+) -> None:
     """Red and green moved, columns without a neighbour kept, then a slight blur."""
-    versions = []
-    for level in levels:
-        red, green = level - 1, level // 2 - 1
-        moved = _moved(image, (red, green, 0), None)
-        versions.append(
-            cv2.GaussianBlur(moved, (3, 3), _AUTHORS_SIGMA, borderType=cv2.BORDER_REFLECT)
+    moved = np.empty_like(image)
+    for level, version in zip(levels, versions, strict=True):
+        _move(image, (level - 1, level // 2 - 1, 0), None, moved)
+        blurred = cv2.GaussianBlur(
+            moved, (3, 3), _AUTHORS_SIGMA, version, borderType=cv2.BORDER_REFLECT
         )
-    return versions
+        put(version, blurred)
 
 
-def _moved(image: np.ndarray, shifts: tuple[int, int, int], border: int | None) -> np.ndarray:
+def _move(
+    image: np.ndarray, shifts: tuple[int, int, int], border: int | None, version: np.ndarray
+) -> None:
     """Move each channel right; before its first column it is mirrored, or stays as it was."""
     width = image.shape[1]
-    version = image.copy()
+    version[...] = image
     for channel, wanted in enumerate(shifts):
         shift = min(wanted, width - 1)
         if not shift:
@@ -44,15 +50,6 @@ def _moved(image: np.ndarray, shifts: tuple[int, int, int], border: int | None) 
         if border is not None:
             mirrored = cv2.copyMakeBorder(plane, 0, 0, shift, 0, border)
             version[:, :shift, channel] = mirrored[:, :shift]
-    return version
-
-
-def _largest(shifts: tuple[int, int]) -> int:
-    return max(shifts)
-
-
-def _itself(level: int) -> int:
-    return level
 
 
 CHROMATIC_ABERRATIONS = (
@@ -62,14 +59,14 @@ CHROMATIC_ABERRATIONS = (
         "pixels by which red and blue are moved to the right",
         f"{SUPPLEMENT}, #23",
         _shifted_channels,
-        reach=_largest,
+        reach=max,
     ),
     Distortion(
         "chromatic_aberration_authors",
         (2, 6, 10, 14),
         "L: red moved L - 1 and green L / 2 - 1 pixels to the right, then a blur of 0.5 pixels",
-        "RankIQA's published code, #23",
+        f"{AUTHORS}, #23",
         _shifted_channels_authors,
-        reach=_itself,
+        reach=lambda level: level,
     ),
 )

@@ -7,16 +7,29 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.sources import SUPPLEMENT
+from rankloop.errors import ImageError
 
 # Levels 1 to 5. An encode holds a quality layer for each, so that a decoder stops where it likes.
 JPEG_2000_RATIOS = (52.0, 150.0, 343.0, 600.0, 1200.0)
 _JPEG_BLOCK = 16
+# Of libjpeg.
+_JPEG_LONGEST_SIDE = 65500
+# Wavelets of all scales reach far, but with little. With so many pixels around a square of 224
+# pixels, all ratios are within 5 %; in a much smaller image the header alone is longer.
+_JPEG_2000_REACH = 32
+# Bytes that OpenJPEG writes and does not count.
+_UNCOUNTED = 10
 
 
 def encode_jpeg(image: np.ndarray, quality: int, restart_rows: int = 0) -> bytes:
-    """Return the image as baseline JPEG (4:2:0), with a restart marker every so many block rows."""
+    """Return the image as baseline JPEG (4:2:0), with a restart marker every so many block rows.
+
+    Raises:
+        ImageError: a side is too long for JPEG.
+    """
+    _check_sides(image)
     buffer = io.BytesIO()
     Image.fromarray(image).save(
         buffer, "JPEG", quality=quality, subsampling="4:2:0", restart_marker_rows=restart_rows
@@ -33,12 +46,13 @@ def encode_jpeg_2000(image: np.ndarray, ratios: Sequence[float], tile: int | Non
         tile: side in pixels of the tiles, or None for one.
     """
     options = {} if tile is None else {"tile_size": (tile, tile)}
+    rates = [image.size / max(1.0, image.size / ratio - _UNCOUNTED) for ratio in ratios]
     buffer = io.BytesIO()
     Image.fromarray(image).save(
         buffer,
         "JPEG2000",
         quality_mode="rates",
-        quality_layers=list(ratios),
+        quality_layers=rates,
         irreversible=True,
         no_jp2=True,
         **options,
@@ -61,32 +75,32 @@ def decode_jpeg_2000(data: bytes, layers: int = 0) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def _check_sides(image: np.ndarray) -> None:
+    height, width, _ = image.shape
+    if max(height, width) > _JPEG_LONGEST_SIDE:
+        raise ImageError(
+            f"{width} x {height} pixels: a JPEG has at most {_JPEG_LONGEST_SIDE} a side, make the "
+            "image smaller"
+        )
+
+
 def _jpeg(
-    image: np.ndarray, generator: np.random.Generator, qualities: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, qualities: Sequence[int], versions: Versions
+) -> None:
+    _check_sides(image)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    versions = []
-    for quality in qualities:
+    for quality, version in zip(qualities, versions, strict=True):
         _, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
-        versions.append(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
-    return versions
+        version[...] = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
 
 def _jpeg_2000(
-    image: np.ndarray, generator: np.random.Generator, ratios: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, ratios: Sequence[float], versions: Versions
+) -> None:
     layers = sorted(JPEG_2000_RATIOS, reverse=True)
     data = encode_jpeg_2000(image, layers)
-    return [decode_jpeg_2000(data, layers.index(ratio) + 1) for ratio in ratios]
-
-
-def _jpeg_reach(quality: int) -> int:
-    return _JPEG_BLOCK
-
-
-def _jpeg_2000_reach(ratio: float) -> int:
-    # Wavelets of all scales reach far, but with little: what is lost further off cannot be seen.
-    return 32
+    for ratio, version in zip(ratios, versions, strict=True):
+        version[...] = decode_jpeg_2000(data, layers.index(ratio) + 1)
 
 
 COMPRESSIONS = (
@@ -96,14 +110,14 @@ COMPRESSIONS = (
         "quality of libjpeg, 0 to 100",
         f"{SUPPLEMENT}, #10 (levels 1 to 4) and LIVE",
         _jpeg,
-        reach=_jpeg_reach,
+        reach=_JPEG_BLOCK,
     ),
     Distortion(
         "jpeg2000",
         JPEG_2000_RATIOS,
-        "compression ratio: raw bytes per compressed byte",
+        "compression ratio: raw bytes per compressed byte; less below about 280 pixels a side",
         f"{SUPPLEMENT}, #11 (levels 1 to 4) and LIVE",
         _jpeg_2000,
-        reach=_jpeg_2000_reach,
+        reach=_JPEG_2000_REACH,
     ),
 )

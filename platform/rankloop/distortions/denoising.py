@@ -8,13 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.distortion import Distortion, Versions
 from rankloop.distortions.pixels import add_scaled, normal_field, to_uint8
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 from rankloop.errors import ConfigError
 
 _VARIANCES = (0.001, 0.005, 0.01, 0.05)
 _PATCH, _SEARCH = 7, 21
+_REACH = _SEARCH // 2 + _PATCH // 2
 # Non-local means: weights fall with the distance of two patches in units of about the noise.
 _STRENGTH_PER_SIGMA = 0.8
 _AUTHORS_SIGMA = 25.0
@@ -27,13 +28,12 @@ def _denoised(
     image: np.ndarray,
     generator: np.random.Generator,
     variances: Sequence[float],
-) -> list[np.ndarray]:
+    versions: Versions,
+) -> None:
     field = normal_field(image, generator)
-    versions = []
-    for variance in variances:
+    for variance, version in zip(variances, versions, strict=True):
         sigma = 255.0 * variance**0.5
-        versions.append(denoise(add_scaled(image, field, sigma), sigma))
-    return versions
+        version[...] = denoise(add_scaled(image, field, sigma), sigma)
 
 
 def _non_local_means(noisy: np.ndarray, sigma: float) -> np.ndarray:
@@ -49,15 +49,16 @@ def _bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _denoised_authors(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
     """Noise twice, the second of one strength, which alone BM3D knows of."""
     first, second = normal_field(image, generator), normal_field(image, generator)
-    versions = []
-    for variance in variances:
+    for variance, version in zip(variances, versions, strict=True):
         noisy = add_scaled(image, first, 255.0 * variance**0.5)
-        versions.append(_bm3d(add_scaled(noisy, second, _AUTHORS_SIGMA), _AUTHORS_SIGMA))
-    return versions
+        version[...] = _bm3d(add_scaled(noisy, second, _AUTHORS_SIGMA), _AUTHORS_SIGMA)
 
 
 def _bm3d_package() -> Any:
@@ -70,10 +71,6 @@ def _bm3d_package() -> Any:
         ) from error
 
 
-def _reach(variance: float) -> int:
-    return _SEARCH // 2 + _PATCH // 2
-
-
 DENOISINGS = (
     Distortion(
         "denoising",
@@ -81,7 +78,7 @@ DENOISINGS = (
         "variance of the noise that non-local means removes, intensities in [0, 1]",
         f"{SUPPLEMENT}, #09",
         partial(_denoised, _non_local_means),
-        reach=_reach,
+        reach=_REACH,
     ),
     Distortion(
         "denoising_bm3d",
@@ -89,15 +86,15 @@ DENOISINGS = (
         "variance of the noise that BM3D removes, intensities in [0, 1]",
         f"{SUPPLEMENT}, #09",
         partial(_denoised, _bm3d),
-        reach=_reach,
+        reach=_REACH,
     ),
     Distortion(
         "denoising_authors",
         _VARIANCES,
         "variance of a noise, intensities in [0, 1], to which one of deviation 25 / 255 is added "
         "before BM3D removes the latter",
-        "RankIQA's published code, #09",
+        f"{AUTHORS}, #09",
         _denoised_authors,
-        reach=_reach,
+        reach=_REACH,
     ),
 )

@@ -1,6 +1,5 @@
 """What a distortion is: named parameters of the papers, and one way to make all levels together."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,10 @@ from rankloop.images import check_image
 
 # A distortion's own: a number, or several (chromatic aberration moves two channels).
 Parameter = Any
-Make = Callable[[np.ndarray, np.random.Generator, Sequence[Parameter]], list[np.ndarray]]
-
-
-def _no_reach(parameter: Parameter) -> int:
-    return 0
+# Where a maker puts what it makes: uint8 (h, w, 3) each. New arrays would cost more time than the
+# cheapest distortions themselves.
+Versions = Sequence[np.ndarray]
+Make = Callable[[np.ndarray, np.random.Generator, Sequence[Parameter], Versions], None]
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,11 @@ class Distortion:
         parameters: φ of level 1, 2, …; level 0 is the image itself.
         meaning: what a parameter is, with its unit.
         source: where the parameters come from.
-        make: (image, generator, parameters) to one new image per parameter; what it draws must not
-            depend on which parameters it is given.
+        make: (image, generator, parameters, versions): puts the image with each parameter into
+            the version at the same place; what it draws must not depend on which parameters it is
+            given.
         is_monotone: False where the parameters do not promise that a higher level is worse.
-        reach: parameter to the number of pixels around an image that it may look at.
+        reach: number of pixels around an image that it may look at, or parameter to that number.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Distortion:
     source: str
     make: Make
     is_monotone: bool = True
-    reach: Callable[[Parameter], int] = _no_reach
+    reach: int | Callable[[Parameter], int] = 0
 
     @property
     def levels(self) -> range:
@@ -76,13 +75,14 @@ class Distortion:
         # The input is never changed: no maker can, whatever it does.
         source = image.view()
         source.setflags(write=False)
-        made: list[np.ndarray] = []
-        if distinct:
-            made = self.make(source, generator, [self.parameters[level - 1] for level in distinct])
-        versions = dict(zip(distinct, made, strict=True)) | {0: image}
         result = np.empty((len(wanted), *image.shape), np.uint8)
+        places = {level: wanted.index(level) for level in distinct}
+        if distinct:
+            parameters = [self.parameters[level - 1] for level in distinct]
+            self.make(source, generator, parameters, [result[places[level]] for level in distinct])
         for i, level in enumerate(wanted):
-            result[i] = versions[level]
+            if places.get(level) != i:
+                result[i] = result[places[level]] if level else image
         return result
 
     def checked_levels(self, levels: Sequence[int] | None) -> list[int]:
@@ -102,5 +102,7 @@ class Distortion:
 
     def halo(self, levels: Sequence[int] | None = None) -> int:
         """Return how many pixels around an image the strongest of the levels looks at."""
-        wanted = [level for level in self.checked_levels(levels) if level]
-        return max((math.ceil(self.reach(self.parameters[i - 1])) for i in wanted), default=0)
+        wanted = [self.parameters[level - 1] for level in self.checked_levels(levels) if level]
+        reach = self.reach
+        found = [reach if isinstance(reach, int) else reach(parameter) for parameter in wanted]
+        return max(found, default=0)

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from rankloop.distortions.blur import blur, gaussian_profile
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.distortion import Distortion, Versions
 from rankloop.distortions.pixels import to_uint8
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 _SIGMAS = 4.0
 # From here on an image of half the size holds all that the blur leaves: blurring that one and
@@ -20,19 +20,22 @@ _AUTHORS_SIGMAS = 6.0
 
 
 def _gaussian_blur(
-    image: np.ndarray, generator: np.random.Generator, sigmas: Sequence[float]
-) -> list[np.ndarray]:
-    return [_blurred(image, sigma) for sigma in sigmas]
+    image: np.ndarray, generator: np.random.Generator, sigmas: Sequence[float], versions: Versions
+) -> None:
+    for sigma, version in zip(sigmas, versions, strict=True):
+        factor = _factor(sigma)
+        if factor == 1:
+            version[...] = blur(image, "gaussian", sigma)
+        else:
+            _shrunk_blur(image, sigma, factor, version)
 
 
-def _blurred(image: np.ndarray, sigma: float) -> np.ndarray:
-    halvings = math.floor(math.log2(sigma / _SIGMA_PER_HALVING))
-    return blur(image, "gaussian", sigma) if halvings < 1 else _shrunk_blur(image, sigma, halvings)
+def _factor(sigma: float) -> int:
+    return 2 ** max(0, math.floor(math.log2(sigma / _SIGMA_PER_HALVING)))
 
 
-def _shrunk_blur(image: np.ndarray, sigma: float, halvings: int) -> np.ndarray:
+def _shrunk_blur(image: np.ndarray, sigma: float, factor: int, version: np.ndarray) -> None:
     height, width, _ = image.shape
-    factor = 2**halvings
     # In whole pixels of the small image, whose grid does not fit the mirrored border otherwise.
     margin = math.ceil(_SIGMAS * sigma / factor) + _LANCZOS_RADIUS
     around, below, right = margin * factor, -height % factor, -width % factor
@@ -55,31 +58,25 @@ def _shrunk_blur(image: np.ndarray, sigma: float, halvings: int) -> np.ndarray:
     size = (small.shape[1] * factor, small.shape[0] * factor)
     large = cv2.resize(small, size, interpolation=cv2.INTER_LANCZOS4)
     start = _LANCZOS_RADIUS * factor
-    return to_uint8(large[start : start + height, start : start + width])
+    to_uint8(large[start : start + height, start : start + width], version)
 
 
 def _gaussian_blur_authors(
-    image: np.ndarray, generator: np.random.Generator, sizes: Sequence[int]
-) -> list[np.ndarray]:
-    versions = []
-    for size in sizes:
+    image: np.ndarray, generator: np.random.Generator, sizes: Sequence[int], versions: Versions
+) -> None:
+    for size, version in zip(sizes, versions, strict=True):
         profile = cv2.getGaussianKernel(size, size / _AUTHORS_SIGMAS)
         # The border pixel is repeated, as in MATLAB's "symmetric".
         blurred = cv2.sepFilter2D(
             image, cv2.CV_32F, profile, profile, borderType=cv2.BORDER_REFLECT
         )
-        versions.append(to_uint8(blurred))
-    return versions
+        to_uint8(blurred, version)
 
 
 def _reach(sigma: float) -> int:
-    factor = 2 ** max(0, math.floor(math.log2(sigma / _SIGMA_PER_HALVING)))
+    factor = _factor(sigma)
     # A shrunk blur reads whole pixels of the small image, and some more to enlarge it.
     return (math.ceil(_SIGMAS * sigma / factor) + (_LANCZOS_RADIUS + 1) * (factor > 1)) * factor
-
-
-def _authors_reach(size: int) -> int:
-    return size // 2
 
 
 GAUSSIAN_BLURS = (
@@ -95,8 +92,8 @@ GAUSSIAN_BLURS = (
         "gaussian_blur_authors",
         (7, 15, 39, 91, 199),
         "side in pixels of the kernel, six standard deviations",
-        "RankIQA's published code, #08 (levels 1 to 4) and LIVE",
+        f"{AUTHORS}, #08 (levels 1 to 4) and LIVE",
         _gaussian_blur_authors,
-        reach=_authors_reach,
+        reach=lambda size: size // 2,
     ),
 )

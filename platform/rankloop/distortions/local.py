@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 _PATCH = 15
 _PATCH_SHIFT = 5
@@ -19,48 +19,47 @@ _BLOCK_CONTRAST = 50.0
 
 
 def _patches(
-    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int], versions: Versions
+) -> None:
     """Copy patches from the photograph to 5 pixels further up and left."""
     height, width, _ = image.shape
     # In small images patches shrink, so that there is always a place to copy from.
     size = min(_PATCH, height - 1, width - 1)
     if size < 1:
-        return [image.copy() for _ in counts]
+        for version in versions:
+            version[...] = image
+        return
     shift = min(_PATCH_SHIFT, height - size, width - size)
     places = _places(generator, height - size - shift, width - size - shift, max(counts))
-    versions = []
-    for count in counts:
-        version = image.copy()
+    for count, version in zip(counts, versions, strict=True):
+        version[...] = image
         for top, left in places[:count]:
             from_top, from_left = top + shift, left + shift
             version[top : top + size, left : left + size] = image[
                 from_top : from_top + size, from_left : from_left + size
             ]
-        versions.append(version)
-    return versions
 
 
 def _blocks(
-    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int], versions: Versions
+) -> None:
     """Cover blocks with one colour, drawn once for all blocks and levels."""
     mean = np.array(cv2.mean(image)[:3])
     towards = np.where(mean < 128, 1.0, -1.0)
     offsets = generator.uniform(_BLOCK_CONTRAST, 2 * _BLOCK_CONTRAST, 3)
     color = np.rint(mean + towards * offsets).astype(np.uint8)
-    return _covered(image, generator, counts, [color] * len(counts))
+    _covered(image, generator, counts, [color] * len(counts), versions)
 
 
 def _blocks_authors(
-    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int], versions: Versions
+) -> None:
     """More blocks but a fainter colour at each level."""
     red, green, blue, _ = cv2.mean(image)
     colors = {2: (0.0, green, blue), 4: (red + 50.0, green, blue), 8: (red + 30.0, green, blue)}
     faintest = (red, green, blue)
     chosen = [_color(colors.get(count, faintest)) for count in counts]
-    return _covered(image, generator, counts, chosen)
+    _covered(image, generator, counts, chosen, versions)
 
 
 def _color(values: tuple[float, float, float]) -> np.ndarray:
@@ -72,17 +71,15 @@ def _covered(
     generator: np.random.Generator,
     counts: Sequence[int],
     colors: Sequence[np.ndarray],
-) -> list[np.ndarray]:
+    versions: Versions,
+) -> None:
     height, width, _ = image.shape
     size = min(_BLOCK, height, width)
     places = _places(generator, height - size, width - size, max(counts))
-    versions = []
-    for count, color in zip(counts, colors, strict=True):
-        version = image.copy()
+    for count, color, version in zip(counts, colors, versions, strict=True):
+        version[...] = image
         for top, left in places[:count]:
             version[top : top + size, left : left + size] = color
-        versions.append(version)
-    return versions
 
 
 def _places(
@@ -93,10 +90,6 @@ def _places(
     return places
 
 
-def _patch_reach(count: int) -> int:
-    return _PATCH + _PATCH_SHIFT
-
-
 LOCAL = (
     Distortion(
         "non_eccentricity_pattern_noise",
@@ -104,7 +97,7 @@ LOCAL = (
         "patches of 15 x 15 pixels copied from 5 pixels away",
         f"{SUPPLEMENT}, #14",
         _patches,
-        reach=_patch_reach,
+        reach=_PATCH + _PATCH_SHIFT,
     ),
     Distortion(
         "local_blocks",
@@ -117,7 +110,7 @@ LOCAL = (
         "local_blocks_authors",
         (2, 4, 8, 16),
         "blocks of 32 x 32 pixels covered with a colour that is fainter the more there are",
-        "RankIQA's published code, #15",
+        f"{AUTHORS}, #15",
         _blocks_authors,
         is_monotone=False,
     ),

@@ -4,13 +4,13 @@ The levels of a ladder scale one noise field, so that they are strictly ordered.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 import scipy.fft
 
-from rankloop.distortions.distortion import Distortion
+from rankloop.distortions.distortion import Distortion, Versions
 from rankloop.distortions.pixels import (
     LUMA,
     YCBCR_TO_RGB,
@@ -18,11 +18,7 @@ from rankloop.distortions.pixels import (
     normal_field,
     sigma_of_psnr,
 )
-
-SUPPLEMENT = "RankIQA supplement, section 3"
-TID_2013 = "TID2013 (Ponomarenko et al. 2013)"
-# The five levels of TID2013 have about these PSNRs, in dB.
-TID_2013_PSNR = (33.0, 30.0, 27.0, 24.0, 21.0)
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT, TID_2013, TID_2013_PSNR
 
 _VARIANCES = (0.001, 0.005, 0.01, 0.05)
 _VARIANCE = "variance of the noise, intensities in [0, 1]"
@@ -30,6 +26,9 @@ _VARIANCE = "variance of the noise, intensities in [0, 1]"
 # quarter of the highest frequency that pixels hold.
 _CORRELATION_SIGMA = 1.0
 _HIGH_PASS_RADIUS = 10.0
+# Of the deviation that a PSNR means: 0.1 dB below.
+_CLOSE_ENOUGH = 0.99
+_CORRECTIONS = 10
 _BLOCK = 8
 # Luminance quantisation of the JPEG standard (ITU-T T.81, table K.1).
 _JPEG_LUMINANCE = np.array(
@@ -47,30 +46,42 @@ _JPEG_LUMINANCE = np.array(
 
 
 def _gaussian(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
-    return _added(image, normal_field(image, generator), [_sigma(v) for v in variances])
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
+    _add(image, normal_field(image, generator), map(_sigma, variances), versions)
 
 
 def _color(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
     # The way back to RGB is linear: the noise alone takes it, once for all levels.
     field = cv2.transform(normal_field(image, generator), YCBCR_TO_RGB.astype(np.float32))
-    return _added(image, field, [_sigma(v) for v in variances])
+    _add(image, field, map(_sigma, variances), versions)
 
 
 def _correlated(
-    image: np.ndarray, generator: np.random.Generator, psnrs: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    psnrs: Sequence[float],
+    versions: Versions,
+) -> None:
     white = normal_field(image, generator)
     field = cv2.GaussianBlur(white, (0, 0), _CORRELATION_SIGMA, borderType=cv2.BORDER_REFLECT)
-    return _at_psnr(image, field, psnrs)
+    _add_at_psnr(image, field, psnrs, versions)
 
 
 def _masked(
-    image: np.ndarray, generator: np.random.Generator, psnrs: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    psnrs: Sequence[float],
+    versions: Versions,
+) -> None:
     """Noise that textures hide: in each 8 x 8 block, as strong as its masking of each frequency.
 
     The model of PSNR-HVS-M (Ponomarenko et al. 2007): a block masks by the energy of its AC
@@ -93,12 +104,15 @@ def _masked(
     noise = generator.standard_normal(threshold.shape, dtype=np.float32) * threshold
     field = _unblocked(scipy.fft.idctn(noise, axes=(2, 3), norm="ortho"))[:height, :width]
     # Noise of the luminance alone, as the model is of the luminance.
-    return _at_psnr(image, np.repeat(field[:, :, np.newaxis], 3, axis=2), psnrs)
+    _add_at_psnr(image, np.repeat(field[:, :, np.newaxis], 3, axis=2), psnrs, versions)
 
 
 def _high_frequency(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
     height, width, _ = image.shape
     spectrum = scipy.fft.rfft2(normal_field(image, generator), axes=(0, 1))
     rows = np.square(scipy.fft.fftfreq(height, 1 / height))
@@ -106,12 +120,15 @@ def _high_frequency(
     squared = (rows[:, np.newaxis] + columns[np.newaxis, :]).astype(np.float32)
     spectrum *= -np.expm1(squared / np.float32(-2 * _HIGH_PASS_RADIUS**2))[:, :, np.newaxis]
     field = scipy.fft.irfft2(spectrum, s=(height, width), axes=(0, 1))
-    return _added(image, field, [_sigma(v) for v in variances])
+    _add(image, field, map(_sigma, variances), versions)
 
 
 def _high_frequency_authors(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
     """The photograph without the frequencies within about 10 of the highest, plus white noise."""
     field = normal_field(image, generator)
     height, width, _ = image.shape
@@ -121,53 +138,72 @@ def _high_frequency_authors(
     spectrum = scipy.fft.fft2(image.astype(np.float64), axes=(0, 1))
     spectrum *= -np.expm1(squared / (-2 * _HIGH_PASS_RADIUS**2))[:, :, np.newaxis]
     filtered = scipy.fft.ifft2(spectrum, axes=(0, 1)).real.astype(np.float32)
-    return [add_scaled(filtered, field, _sigma(variance)) for variance in variances]
+    _add(filtered, field, map(_sigma, variances), versions)
 
 
 def _impulse(
-    image: np.ndarray, generator: np.random.Generator, densities: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    densities: Sequence[float],
+    versions: Versions,
+) -> None:
     # Nested: what a weak level replaces, a stronger one replaces by the same.
     field = generator.integers(0, 2**16, image.shape, np.uint16)
-    versions = []
-    for density in densities:
+    for density, version in zip(densities, versions, strict=True):
         half = round(density * 2**15)
         pepper = (field < half).view(np.uint8)
         salt = (field >= 2**16 - half).view(np.uint8)
-        version = image * (1 - pepper)
+        np.multiply(image, 1 - pepper, out=version)
         version |= salt * np.uint8(255)
-        versions.append(version)
-    return versions
 
 
 def _multiplicative(
-    image: np.ndarray, generator: np.random.Generator, variances: Sequence[float]
-) -> list[np.ndarray]:
-    return _times(image, generator, [math.sqrt(variance) for variance in variances])
+    image: np.ndarray,
+    generator: np.random.Generator,
+    variances: Sequence[float],
+    versions: Versions,
+) -> None:
+    _times(image, generator, [math.sqrt(variance) for variance in variances], versions)
 
 
 def _times(
-    image: np.ndarray, generator: np.random.Generator, deviations: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    deviations: Sequence[float],
+    versions: Versions,
+) -> None:
     base = image.astype(np.float32)
     field = base * normal_field(image, generator)
-    return [add_scaled(base, field, deviation) for deviation in deviations]
+    _add(base, field, deviations, versions)
 
 
 def _sigma(variance: float) -> float:
     return 255.0 * math.sqrt(variance)
 
 
-def _added(image: np.ndarray, field: np.ndarray, sigmas: Sequence[float]) -> list[np.ndarray]:
+def _add(image: np.ndarray, field: np.ndarray, scales: Iterable[float], versions: Versions) -> None:
+    base = image.astype(np.float32, copy=False)
+    for scale, version in zip(scales, versions, strict=True):
+        add_scaled(base, field, scale, version)
+
+
+def _add_at_psnr(
+    image: np.ndarray, field: np.ndarray, psnrs: Sequence[float], versions: Versions
+) -> None:
+    """Scale the field until this very image has each PSNR; a field of zeros changes nothing."""
     base = image.astype(np.float32)
-    return [add_scaled(base, field, sigma) for sigma in sigmas]
-
-
-def _at_psnr(image: np.ndarray, field: np.ndarray, psnrs: Sequence[float]) -> list[np.ndarray]:
-    """Scale the field of this very image to each PSNR (before clipping); none if it is all 0."""
     root_mean_square = math.sqrt(float(np.mean(np.square(field))))
     unit = 1.0 / root_mean_square if root_mean_square else 0.0
-    return _added(image, field, [sigma_of_psnr(psnr) * unit for psnr in psnrs])
+    for psnr, version in zip(psnrs, versions, strict=True):
+        wanted = sigma_of_psnr(psnr)
+        scale = wanted * unit
+        # What is clipped is made up for by the rest; nearly flat images can hold no more than so.
+        for _ in range(_CORRECTIONS):
+            add_scaled(base, field, scale, version)
+            reached = cv2.norm(version, image) / math.sqrt(image.size)
+            if not reached or reached > _CLOSE_ENOUGH * wanted:
+                break
+            scale *= wanted / reached
 
 
 def _blocks(plane: np.ndarray) -> np.ndarray:
@@ -221,7 +257,7 @@ NOISES = (
         "high_frequency_noise_authors",
         _VARIANCES,
         _VARIANCE + "; white, on a photograph without its very highest frequencies",
-        "RankIQA's published code, #05",
+        f"{AUTHORS}, #05",
         _high_frequency_authors,
     ),
     Distortion(
@@ -242,7 +278,7 @@ NOISES = (
         "multiplicative_noise_authors",
         (0.05, 0.09, 0.13, 0.2),
         "standard deviation of the noise that multiplies each value",
-        "RankIQA's published code, #19",
+        f"{AUTHORS}, #19",
         _times,
     ),
 )

@@ -13,26 +13,46 @@ RGB_TO_YCBCR = np.array(
 ) / np.float64(255.0)
 YCBCR_TO_RGB = np.linalg.inv(RGB_TO_YCBCR)
 LUMA = np.array([0.299, 0.587, 0.114])
+GREY_LEVELS = np.arange(256.0)
 
 
-def add_scaled(image: np.ndarray, field: np.ndarray, scale: float) -> np.ndarray:
+def put(version: np.ndarray, made: np.ndarray) -> None:
+    """Put what an OpenCV function returned into the version that it was given as ``dst``.
+
+    OpenCV writes there itself, unless the size or type is another than it makes.
+    """
+    if made is not version:
+        version[...] = made.reshape(version.shape)
+
+
+def add_scaled(
+    image: np.ndarray, field: np.ndarray, scale: float, version: np.ndarray | None = None
+) -> np.ndarray:
     """Return image + scale * field, rounded to nearest and clipped, uint8 (h, w, 3).
 
     Args:
         image: uint8 or float32 (h, w, 3).
         field: float32 (h, w, 3).
         scale: in grey levels per unit of the field.
+        version: where it is written, uint8 (h, w, 3); None for a new array.
     """
     base = image if image.dtype == np.float32 else image.astype(np.float32)
-    added: np.ndarray = cv2.addWeighted(base, 1.0, field, scale, 0.0, dtype=cv2.CV_8U)
-    return added.reshape(image.shape)
+    version = np.empty(image.shape, np.uint8) if version is None else version
+    put(version, cv2.addWeighted(base, 1.0, field, scale, 0.0, version, cv2.CV_8U))
+    return version
 
 
-def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Return a float32 image rounded to nearest (ties to even) and clipped to [0, 255]."""
+def to_uint8(image: np.ndarray, version: np.ndarray | None = None) -> np.ndarray:
+    """Return a float32 image rounded to nearest (ties to even) and clipped to [0, 255].
+
+    Args:
+        image: float32 (h, w, 3).
+        version: where it is written, uint8 (h, w, 3); None for a new array.
+    """
+    version = np.empty(image.shape, np.uint8) if version is None else version
     # OpenCV's C++ saturates when it adds nothing in 8 bits; convertScaleAbs would fold negatives.
-    clipped: np.ndarray = cv2.add(image, 0.0, dtype=cv2.CV_8U)
-    return clipped.reshape(image.shape)
+    put(version, cv2.add(image, 0.0, version, dtype=cv2.CV_8U))
+    return version
 
 
 def normal_field(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -54,11 +74,10 @@ def _quantiles() -> np.ndarray:
     return table
 
 
-def look_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the image with every grey level v replaced by values[v], float (256,)."""
+def look_up(image: np.ndarray, values: np.ndarray, version: np.ndarray) -> None:
+    """Write the image with every grey level v replaced by values[v], float (256,)."""
     table = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    mapped: np.ndarray = cv2.LUT(image, table)
-    return mapped
+    put(version, cv2.LUT(image, table, version))
 
 
 def sigma_of_psnr(psnr: float) -> float:

@@ -5,31 +5,28 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
-from rankloop.distortions.pixels import look_up
-
-_VALUES = np.arange(256.0)
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.pixels import GREY_LEVELS, look_up
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 
 def _uniform(
-    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int]
-) -> list[np.ndarray]:
-    return [
-        look_up(image, step * np.minimum(np.rint(_VALUES / step), 255 // step)) for step in steps
-    ]
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int], versions: Versions
+) -> None:
+    for step, version in zip(steps, versions, strict=True):
+        look_up(image, step * np.minimum(np.rint(GREY_LEVELS / step), 255 // step), version)
 
 
 def _otsu(
-    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int], versions: Versions
+) -> None:
     """Grey levels of all channels together, cut where Otsu's criterion says."""
     histogram = np.bincount(image.ravel(), minlength=256)
-    versions = []
-    for thresholds in otsu_thresholds(histogram, [255 // step for step in steps]):
+    cuts = otsu_thresholds(histogram, [255 // step for step in steps])
+    for thresholds, version in zip(cuts, versions, strict=True):
         values = np.concatenate([[0], thresholds[1:], [255]])
-        versions.append(look_up(image, values[np.searchsorted(thresholds, _VALUES, side="left")]))
-    return versions
+        classes = np.searchsorted(thresholds, GREY_LEVELS, side="left")
+        look_up(image, values[classes], version)
 
 
 def otsu_thresholds(histogram: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
@@ -45,7 +42,7 @@ def otsu_thresholds(histogram: np.ndarray, counts: Sequence[int]) -> list[np.nda
         for each count, int (count,), rising: values up to and including a threshold are below it.
     """
     weights = np.concatenate([[0.0], np.cumsum(histogram, dtype=np.float64)])
-    moments = np.concatenate([[0.0], np.cumsum(histogram * _VALUES)])
+    moments = np.concatenate([[0.0], np.cumsum(histogram * GREY_LEVELS)])
     first, last = np.triu_indices(256)
     within = np.full((256, 256), -np.inf)
     weight = weights[last + 1] - weights[first]
@@ -70,15 +67,13 @@ def otsu_thresholds(histogram: np.ndarray, counts: Sequence[int]) -> list[np.nda
 
 
 def _palette(
-    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, counts: Sequence[int], versions: Versions
+) -> None:
     photograph = Image.fromarray(image)
-    versions = []
-    for count in counts:
+    for count, version in zip(counts, versions, strict=True):
         palette = photograph.quantize(count, Image.Quantize.MEDIANCUT)
         dithered = photograph.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
-        versions.append(np.asarray(dithered.convert("RGB")))
-    return versions
+        version[...] = dithered.convert("RGB")
 
 
 QUANTIZATIONS = (
@@ -93,7 +88,7 @@ QUANTIZATIONS = (
         "quantization_noise_authors",
         (27, 39, 55, 76),
         "255 over the number of thresholds that Otsu's method places",
-        "RankIQA's published code, #07",
+        f"{AUTHORS}, #07",
         _otsu,
     ),
     Distortion(

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import scipy.fft
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import TID_2013
+from rankloop.distortions.distortion import Distortion, Versions
 from rankloop.distortions.pixels import to_uint8
+from rankloop.distortions.sources import TID_2013
 
 _BLOCK = 16
 _ITERATIONS = 20
@@ -16,11 +16,12 @@ _FIRST_THRESHOLD, _LAST_THRESHOLD = 200.0, 4.0
 
 
 def _sparse_sampling(
-    image: np.ndarray, generator: np.random.Generator, shares: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, shares: Sequence[float], versions: Versions
+) -> None:
     # Nested: the pixels that a strong level keeps are kept by the weaker ones, too.
     field = generator.random(image.shape[:2], dtype=np.float32)
-    return [_restored(image, field < share) for share in shares]
+    for share, version in zip(shares, versions, strict=True):
+        version[...] = _restored(image, field < share)
 
 
 def _restored(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -57,10 +58,6 @@ def _thresholded(image: np.ndarray, threshold: float) -> np.ndarray:
     return smooth
 
 
-def _reach(share: float) -> int:
-    return 2 * _BLOCK
-
-
 SPARSE_SAMPLINGS = (
     Distortion(
         "sparse_sampling",
@@ -68,6 +65,6 @@ SPARSE_SAMPLINGS = (
         "share of pixels kept; the others are restored as sparse in a DCT of 16 x 16 blocks",
         f"{TID_2013}, #24",
         _sparse_sampling,
-        reach=_reach,
+        reach=2 * _BLOCK,
     ),
 )

@@ -5,39 +5,40 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import SUPPLEMENT
-from rankloop.distortions.pixels import LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.pixels import GREY_LEVELS, LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB, look_up, put
+from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 
 def _mean_shift(
-    image: np.ndarray, generator: np.random.Generator, shifts: Sequence[float]
-) -> list[np.ndarray]:
-    return [cv2.add(image, (shift, shift, shift, 0.0)) for shift in shifts]
+    image: np.ndarray, generator: np.random.Generator, shifts: Sequence[float], versions: Versions
+) -> None:
+    for shift, version in zip(shifts, versions, strict=True):
+        put(version, cv2.add(image, (shift, shift, shift, 0.0), version))
 
 
 def _contrast(
-    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float], versions: Versions
+) -> None:
     mean = float(np.dot(cv2.mean(image)[:3], LUMA))
-    return [cv2.addWeighted(image, factor, image, 0.0, mean * (1 - factor)) for factor in factors]
+    for factor, version in zip(factors, versions, strict=True):
+        look_up(image, mean + factor * (GREY_LEVELS - mean), version)
 
 
 def _contrast_authors(
-    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
-) -> list[np.ndarray]:
-    return [cv2.addWeighted(image, factor, image, 0.0, 0.0) for factor in factors]
+    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float], versions: Versions
+) -> None:
+    for factor, version in zip(factors, versions, strict=True):
+        look_up(image, factor * GREY_LEVELS, version)
 
 
 def _saturation(
-    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float]
-) -> list[np.ndarray]:
-    versions = []
-    for factor in factors:
+    image: np.ndarray, generator: np.random.Generator, factors: Sequence[float], versions: Versions
+) -> None:
+    for factor, version in zip(factors, versions, strict=True):
         # Y stays, Cb and Cr are scaled about grey: in RGB one 3 x 3 matrix, without an offset.
         matrix = YCBCR_TO_RGB @ np.diag([1.0, factor, factor]) @ RGB_TO_YCBCR
-        versions.append(cv2.transform(image, matrix))
-    return versions
+        put(version, cv2.transform(image, matrix, version))
 
 
 TONES = (
@@ -73,14 +74,14 @@ TONES = (
         "contrast_decrease_authors",
         (0.85, 0.7, 0.55, 0.4),
         "factor of each value: darker, too",
-        "RankIQA's published code, #17",
+        f"{AUTHORS}, #17",
         _contrast_authors,
     ),
     Distortion(
         "contrast_increase_authors",
         (1.2, 1.4, 1.6, 1.8),
         "factor of each value: brighter, too",
-        "RankIQA's published code, #17",
+        f"{AUTHORS}, #17",
         _contrast_authors,
     ),
     Distortion(

@@ -13,8 +13,8 @@ import scipy.special
 from PIL import Image
 
 from rankloop.distortions.compression import decode_jpeg_2000, encode_jpeg, encode_jpeg_2000
-from rankloop.distortions.distortion import Distortion
-from rankloop.distortions.noise import TID_2013
+from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.sources import TID_2013
 from rankloop.errors import ImageError
 
 _JPEG_QUALITY = 90
@@ -29,6 +29,8 @@ _SIGNAL_TO_NOISE = (40.0, 35.0, 31.0, 27.0, 23.0)
 _PROTECTED = 1 / 16
 # Bytes that share one state of the channel.
 _COHERENCE_BYTES = 32
+_JPEG_BLOCK = 16
+_JPEG_2000_REACH = 32
 _START_OF_SCAN = b"\xff\xda"
 _START_OF_TILE = b"\xff\x90"
 _START_OF_DATA = b"\xff\x93"
@@ -37,8 +39,8 @@ _LENGTH_AT = slice(6, 10)
 
 
 def _jpeg_errors(
-    image: np.ndarray, generator: np.random.Generator, rates: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, rates: Sequence[float], versions: Versions
+) -> None:
     """Restart markers end what an error spoils after one row of blocks."""
     clean = np.frombuffer(encode_jpeg(image, _JPEG_QUALITY, restart_rows=1), np.uint8)
     scan = clean.tobytes().rindex(_START_OF_SCAN) + 2
@@ -50,14 +52,12 @@ def _jpeg_errors(
     fixed = marker.copy()
     fixed[1:] |= marker[:-1]
     bits, strengths = _hits(generator, coded, _JPEG_ERROR_RATES[-1])
-    versions = []
-    for rate in rates:
+    for rate, version in zip(rates, versions, strict=True):
         data = clean.copy()
         _turn_over(data, bits[strengths < rate])
         spoiled = fixed | (data == 0xFF)
         data[spoiled] = clean[spoiled]
-        versions.append(_decoded_jpeg(data.tobytes()))
-    return versions
+        version[...] = _decoded_jpeg(data.tobytes())
 
 
 def _decoded_jpeg(data: bytes) -> np.ndarray:
@@ -69,28 +69,30 @@ def _decoded_jpeg(data: bytes) -> np.ndarray:
 
 
 def _jpeg_2000_errors(
-    image: np.ndarray, generator: np.random.Generator, rates: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray, generator: np.random.Generator, rates: Sequence[float], versions: Versions
+) -> None:
     clean = np.frombuffer(encode_jpeg_2000(image, [_JPEG_2000_RATIO], _TILE), np.uint8)
     bits, strengths = _hits(generator, _coded(clean), _JPEG_2000_ERROR_RATES[-1])
-    return [_decoded_jpeg_2000(clean, bits[strengths < rate]) for rate in rates]
+    for rate, version in zip(rates, versions, strict=True):
+        version[...] = _decoded_jpeg_2000(clean, bits[strengths < rate])
 
 
 def _fast_fading(
-    image: np.ndarray, generator: np.random.Generator, decibels: Sequence[float]
-) -> list[np.ndarray]:
+    image: np.ndarray,
+    generator: np.random.Generator,
+    decibels: Sequence[float],
+    versions: Versions,
+) -> None:
     """Bit errors of binary phase-shift keying over a Rayleigh channel, bursty as its fades are."""
     clean = np.frombuffer(encode_jpeg_2000(image, [_JPEG_2000_RATIO]), np.uint8)
     bits = (8 * _coded(clean)[:, np.newaxis] + np.arange(8)).ravel()
     fades = generator.standard_exponential(len(clean) // _COHERENCE_BYTES + 1)
     draws = generator.random(len(bits), dtype=np.float32)
     gains = fades[bits // (8 * _COHERENCE_BYTES)]
-    versions = []
-    for decibel in decibels:
+    for decibel, version in zip(decibels, versions, strict=True):
         signal_to_noise = 10.0 ** (decibel / 10.0)
         error_rates = 0.5 * scipy.special.erfc(np.sqrt(signal_to_noise * gains))
-        versions.append(_decoded_jpeg_2000(clean, bits[draws < error_rates]))
-    return versions
+        version[...] = _decoded_jpeg_2000(clean, bits[draws < error_rates])
 
 
 def _decoded_jpeg_2000(clean: np.ndarray, bits: np.ndarray) -> np.ndarray:
@@ -141,14 +143,6 @@ def _turn_over(data: np.ndarray, bits: np.ndarray) -> None:
     np.bitwise_xor.at(data, bits // 8, (1 << (bits % 8)).astype(np.uint8))
 
 
-def _jpeg_reach(rate: float) -> int:
-    return 16
-
-
-def _jpeg_2000_reach(parameter: float) -> int:
-    return 32
-
-
 TRANSMISSIONS = (
     Distortion(
         "jpeg_transmission_errors",
@@ -156,7 +150,7 @@ TRANSMISSIONS = (
         "share of bits turned over in JPEG of quality 90, restarted at each row of blocks",
         f"{TID_2013}, #12",
         _jpeg_errors,
-        reach=_jpeg_reach,
+        reach=_JPEG_BLOCK,
     ),
     Distortion(
         "jpeg2000_transmission_errors",
@@ -164,7 +158,7 @@ TRANSMISSIONS = (
         "share of bits turned over in JPEG 2000 of 2.5 bits per pixel and tiles of 128 pixels",
         f"{TID_2013}, #13",
         _jpeg_2000_errors,
-        reach=_jpeg_2000_reach,
+        reach=_JPEG_2000_REACH,
     ),
     Distortion(
         "fast_fading",
@@ -174,6 +168,6 @@ TRANSMISSIONS = (
         _fast_fading,
         # A burst that stops the decoder early may hide a worse one behind it.
         is_monotone=False,
-        reach=_jpeg_2000_reach,
+        reach=_JPEG_2000_REACH,
     ),
 )
