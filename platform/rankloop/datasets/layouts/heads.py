@@ -1,10 +1,65 @@
 """Head points and regions of interest as crowd data sets give them."""
 
+from collections.abc import Callable, Iterable
+
 import cv2
 import numpy as np
 
+from rankloop.datasets.layouts.tree import Tree
+from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 from rankloop.images import encode
+
+
+def crowd_part(
+    tree: Tree,
+    names: Iterable[str],
+    row_of: Callable[[str], ImageRow],
+    expected: str,
+    outside_region: Callable[[], int] | None = None,
+) -> Part:
+    """Return a part whose scores are numbers of people; images without usable points are skipped.
+
+    Args:
+        tree: the release's folder.
+        names: of its photographs.
+        row_of: name to its row with points; raises DataError where these are missing or malformed.
+        expected: what the folder should hold, for the error.
+        outside_region: number of points that rows have left out, asked for at the end.
+
+    Raises:
+        DataError: no photograph has points.
+    """
+    rows, skipped = [], []
+    for name in names:
+        try:
+            rows.append(row_of(name))
+        except DataError as error:
+            skipped.append((name, str(error)))
+    if not rows:
+        why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise DataError(f"{tree.folder} holds no {expected}{why}")
+    left_out = outside_region() if outside_region else 0
+    return Part(
+        tree.present(rows, tree.folder).images,
+        higher_is_better=True,
+        score_name="count",
+        counts={"points_outside_region": left_out} if left_out else {},
+        skipped=tuple(skipped),
+    )
+
+
+def points_file(tree: Tree, *names: str) -> str:
+    """Return where the first of several possible files of points is.
+
+    Raises:
+        DataError: none is there.
+    """
+    for name in names:
+        location = tree.uri(name)
+        if location is not None:
+            return location
+    raise DataError(f"its points, {names[0]}, do not exist")
 
 
 def head_points(matlab: np.ndarray) -> list[tuple[float, float]]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rankloop.datasets.layouts.heads import head_points
+from rankloop.datasets.dataset import Split
+from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
@@ -26,37 +27,23 @@ def read_shanghaitech(path: str, options: Mapping[str, str]) -> Part:
         DataError: no image is there.
     """
     tree = open_tree(path)
-    rows, skipped = [], []
-    for name in tree.below("", (".jpg",)):
-        match = _IMAGE.fullmatch(name)
-        if match is None:
-            continue
+    matches = {name: _IMAGE.fullmatch(name) for name in tree.below("", (".jpg",))}
+
+    def row(name: str) -> ImageRow:
+        match = matches[name]
+        assert match is not None
         candidates = [f"{match[1]}{folder}/GT_IMG_{match[2]}.mat" for folder in _GROUND_TRUTH]
-        location = next(filter(None, map(tree.uri, candidates)), None)
-        if location is None:
-            skipped.append((name, f"its points, {candidates[0]}, do not exist"))
-            continue
-        try:
-            points = head_points(_location(location))
-        except DataError as error:
-            skipped.append((name, str(error)))
-            continue
-        rows.append(
-            ImageRow(
-                name,
-                name,
-                # Training images may become validation; test images stay what they are.
-                split="test" if "test" in match[1].lower() else None,
-                score=float(len(points)),
-                points=points,
-            )
-        )
-    if not rows:
-        raise DataError(
-            f"{tree.folder} holds no images/IMG_n.jpg with points: give the folder of part A or B"
-        )
-    found = tree.present(rows, tree.folder)
-    return Part(found.images, higher_is_better=True, score_name="count", skipped=tuple(skipped))
+        points = head_points(_location(points_file(tree, *candidates)))
+        # Training images may become validation; test images stay what they are.
+        split: Split | None = "test" if "test" in match[1].lower() else None
+        return ImageRow(name, name, split=split, score=float(len(points)), points=points)
+
+    return crowd_part(
+        tree,
+        (name for name, match in matches.items() if match),
+        row,
+        "images/IMG_n.jpg with points: give the folder of part A or B",
+    )
 
 
 def _location(location: str) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +24,11 @@ from rankloop.images import read_bytes
 MAX_BYTES = 256 * 2**20
 # Where MATLAB's own header of 512 bytes ends, or at the start.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+
+# Of the MATLAB 5 format.
+_MAT_HEADER, _COMPRESSED = 128, 15
+# Of an Excel sheet.
+_MAX_ROWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -121,12 +129,28 @@ def read_mat(location: str) -> dict[str, Any]:
                     for name, value in file.items()
                     if isinstance(value, h5py.Dataset)
                 }
+        _check_inflated(data)
         content: dict[str, Any] = scipy.io.loadmat(io.BytesIO(data))  # type: ignore[arg-type]
     except Exception as error:  # hostile bytes reach many kinds
         raise DataError(
             f"{location} is not a MATLAB file that can be read: {error}; download it again"
         ) from error
     return content
+
+
+def _check_inflated(data: bytes) -> None:
+    """Raise ValueError if the compressed elements of a file of version 5 to 7 grow too large."""
+    order = "<" if data[126:128] == b"IM" else ">"
+    place, total = _MAT_HEADER, 0
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from(f"{order}II", data, place)
+        place += 8
+        if kind == _COMPRESSED:
+            inflater = zlib.decompressobj()
+            total += len(inflater.decompress(data[place : place + length], MAX_BYTES + 1))
+        if total > MAX_BYTES:
+            raise ValueError(f"its content is above the limit of {MAX_BYTES} bytes")
+        place += length
 
 
 def _matrix(stored: Any) -> np.ndarray:
@@ -157,11 +181,16 @@ def read_sheet(location: str, sheet: str | None = None) -> list[list[Any]]:
         DataError: missing or malformed, or no such sheet.
     """
     try:
-        book = openpyxl.load_workbook(
-            io.BytesIO(read_bytes(location)), read_only=True, data_only=True
-        )
+        data = io.BytesIO(read_bytes(location))
+        with zipfile.ZipFile(data) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise ValueError(f"its content of {size} bytes is above the limit of {MAX_BYTES}")
+        book = openpyxl.load_workbook(data, read_only=True, data_only=True)
         chosen = book.worksheets[0] if sheet is None else book[sheet]
-        return [list(row) for row in chosen.iter_rows(values_only=True)]
+        # A row may claim any number, and all before it would be filled in.
+        rows = chosen.iter_rows(values_only=True, max_row=_MAX_ROWS)
+        return [list(row) for row in rows]
     except DataError:
         raise
     except Exception as error:  # hostile bytes reach many kinds

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.heads import head_points
+from rankloop.datasets.dataset import Split
+from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import ConfigError, DataError
+from rankloop.errors import ConfigError
 
 FOLDS = 5
 _IMAGES = 50
@@ -29,32 +30,17 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
     if fold is not None and fold not in map(str, range(1, FOLDS + 1)):
         raise ConfigError(f"ucf_cc_50:{path}: fold={fold!r} is none of 1 to {FOLDS}")
     names = [name for name in tree.below("", (".jpg",)) if _IMAGE.fullmatch(name)]
-    rows, skipped = [], []
-    for number, name in sorted((_number(name), name) for name in names):
-        annotated = f"{name[:-4]}_ann.mat"
-        location = tree.uri(annotated)
-        if location is None:
-            skipped.append((name, f"its points, {annotated}, do not exist"))
-            continue
-        try:
-            points = head_points(variable(read_mat(location), "annPoints", location))
-        except DataError as error:
-            skipped.append((name, str(error)))
-            continue
-        tested = fold is not None and (number - 1) * FOLDS // _IMAGES + 1 == int(fold)
-        rows.append(
-            ImageRow(
-                name,
-                name,
-                split="test" if tested else None,
-                score=float(len(points)),
-                points=points,
-            )
-        )
-    if not rows:
-        raise DataError(f"{tree.folder} holds no n.jpg with n_ann.mat: give the release's folder")
-    found = tree.present(rows, tree.folder)
-    return Part(found.images, higher_is_better=True, score_name="count", skipped=tuple(skipped))
+
+    def row(name: str) -> ImageRow:
+        location = points_file(tree, f"{name[:-4]}_ann.mat")
+        points = head_points(variable(read_mat(location), "annPoints", location))
+        tested = fold is not None and (_number(name) - 1) * FOLDS // _IMAGES + 1 == int(fold)
+        split: Split | None = "test" if tested else None
+        return ImageRow(name, name, split=split, score=float(len(points)), points=points)
+
+    return crowd_part(
+        tree, sorted(names, key=_number), row, "n.jpg with n_ann.mat: give the release's folder"
+    )
 
 
 def _number(name: str) -> int:

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.heads import head_points
+from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
 
 # TPAMI paper, section 6.2: larger photographs are shrunk.
 LONGEST_SIDE = 1024
@@ -26,32 +25,25 @@ def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
         DataError: no photograph is there.
     """
     tree = open_tree(path)
-    rows, skipped = [], []
-    for name in tree.below("", (".jpg",)):
-        match = _IMAGE.fullmatch(name)
-        if match is None:
-            continue
-        annotated = f"{name[:-4]}_ann.mat"
-        location = tree.uri(annotated)
-        if location is None:
-            skipped.append((name, f"its points, {annotated}, do not exist"))
-            continue
-        try:
-            points = head_points(variable(read_mat(location), "annPoints", location))
-        except DataError as error:
-            skipped.append((name, str(error)))
-            continue
-        rows.append(
-            ImageRow(
-                name,
-                name,
-                split="test" if match[2].lower() == "test" else None,
-                score=float(len(points)),
-                points=points,
-                longest_side=LONGEST_SIDE,
-            )
+    matches = {name: _IMAGE.fullmatch(name) for name in tree.below("", (".jpg",))}
+
+    def row(name: str) -> ImageRow:
+        match = matches[name]
+        assert match is not None
+        location = points_file(tree, f"{name[:-4]}_ann.mat")
+        points = head_points(variable(read_mat(location), "annPoints", location))
+        return ImageRow(
+            name,
+            name,
+            split="test" if match[2].lower() == "test" else None,
+            score=float(len(points)),
+            points=points,
+            longest_side=LONGEST_SIDE,
         )
-    if not rows:
-        raise DataError(f"{tree.folder} holds no Train/img_n.jpg with points: give its folder")
-    found = tree.present(rows, tree.folder)
-    return Part(found.images, higher_is_better=True, score_name="count", skipped=tuple(skipped))
+
+    return crowd_part(
+        tree,
+        (name for name, match in matches.items() if match),
+        row,
+        "Train/img_n.jpg with points: give its folder",
+    )

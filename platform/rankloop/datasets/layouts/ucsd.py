@@ -5,7 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rankloop.datasets.layouts.heads import encode_region, head_points, inside
+from rankloop.datasets.layouts.heads import (
+    crowd_part,
+    encode_region,
+    head_points,
+    inside,
+    points_file,
+)
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
@@ -36,51 +42,39 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
     location = str(tree.uri(below[region_name]))
     mask = _field(variable(read_mat(location), "roi", location), "mask", location).astype(bool)
     region = encode_region(mask)
+    matches = {name: _FRAME.fullmatch(name) for name in tree.below("", (".png",))}
     clips: dict[int, np.ndarray] = {}
-    rows, skipped = [], []
-    outside = 0
-    for name in tree.below("", (".png",)):
-        match = _FRAME.fullmatch(name)
-        if match is None or int(match[2]) not in _CLIPS:
-            continue
+    outside: list[int] = []
+
+    def row(name: str) -> ImageRow:
+        match = matches[name]
+        assert match is not None
         clip, frame = int(match[2]), int(match[3])
         labels = f"{match[1].lower()}_frame_full.mat"
-        if labels not in below:
-            skipped.append((name, f"its points, {labels}, do not exist"))
-            continue
-        location = str(tree.uri(below[labels]))
+        location = points_file(tree, below.get(labels, labels))
         if clip not in clips:
             clips[clip] = variable(read_mat(location), "frame", location).ravel()
         if not 1 <= frame <= len(clips[clip]):
-            skipped.append((name, f"{labels} holds frames 1 to {len(clips[clip])}"))
-            continue
-        try:
-            marked = head_points(_field(clips[clip][frame - 1], "loc", location)[:, :2])
-        except DataError as error:
-            skipped.append((name, str(error)))
-            continue
+            raise DataError(f"{labels} holds frames 1 to {len(clips[clip])}")
+        marked = head_points(_field(clips[clip][frame - 1], "loc", location)[:, :2])
         points = inside(marked, mask)
-        outside += len(marked) - len(points)
-        rows.append(
-            ImageRow(
-                name,
-                name,
-                source=match[1].lower(),
-                split=None if clip in _TRAINING_CLIPS else "test",
-                score=float(len(points)),
-                points=points,
-                region=region,
-            )
+        outside.append(len(marked) - len(points))
+        return ImageRow(
+            name,
+            name,
+            source=match[1].lower(),
+            split=None if clip in _TRAINING_CLIPS else "test",
+            score=float(len(points)),
+            points=points,
+            region=region,
         )
-    if not rows:
-        raise DataError(f"{tree.folder} holds no frame vidf1_33_nnn.y/… with points")
-    found = tree.present(rows, tree.folder)
-    return Part(
-        found.images,
-        higher_is_better=True,
-        score_name="count",
-        counts={"points_outside_region": outside} if outside else {},
-        skipped=tuple(skipped),
+
+    return crowd_part(
+        tree,
+        (name for name, match in matches.items() if match and int(match[2]) in _CLIPS),
+        row,
+        "frame vidf1_33_nnn.y/… with points",
+        lambda: sum(outside),
     )
 
 

@@ -4,10 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rankloop.datasets.layouts.heads import encode_region, head_points, inside, polygon_mask
+from rankloop.datasets.layouts.heads import (
+    crowd_part,
+    encode_region,
+    head_points,
+    inside,
+    points_file,
+    polygon_mask,
+)
 from rankloop.datasets.layouts.tree import Tree, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import ConfigError, DataError
+from rankloop.errors import ConfigError
 
 HEIGHT, WIDTH = 576, 720
 # Names begin with the scene; what follows it differs.
@@ -25,7 +32,7 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
 
     Raises:
         ConfigError: no such test scene.
-        DataError: no frame is there, or a scene has no region.
+        DataError: no frame has points and a region.
     """
     tree = open_tree(path)
     frames = [
@@ -37,50 +44,36 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
     if options.get("scene", "") not in {"", *scenes}:
         known = ", ".join(sorted(scenes)) or "missing"
         raise ConfigError(f"scene={options['scene']}: the test scenes are {known}")
-    regions: dict[str, np.ndarray] = {}
-    encoded: dict[str, bytes] = {}
-    rows, skipped = [], []
-    outside = 0
-    for side, name in frames:
-        stem = name.rpartition("/")[2][:-4]
-        scene = _scene(name)
-        if side == "test" and options.get("scene", scene) != scene:
-            continue
-        label = f"{side}_label/{scene}/{stem}.mat"
-        location = tree.uri(label)
-        if location is None:
-            skipped.append((name, f"its points, {label}, do not exist"))
-            continue
+    tested = {
+        name: side
+        for side, name in frames
+        if side == "train" or options.get("scene", _scene(name)) == _scene(name)
+    }
+    regions: dict[str, tuple[np.ndarray, bytes]] = {}
+    outside: list[int] = []
+
+    def row(name: str) -> ImageRow:
+        side, scene = tested[name], _scene(name)
+        location = points_file(tree, f"{side}_label/{scene}/{name.rpartition('/')[2][:-4]}.mat")
+        marked = head_points(variable(read_mat(location), "point_position", location))
         if scene not in regions:
-            regions[scene] = _region(tree, side, scene)
-            encoded[scene] = encode_region(regions[scene])
-        try:
-            marked = head_points(variable(read_mat(location), "point_position", location))
-        except DataError as error:
-            skipped.append((name, str(error)))
-            continue
-        points = inside(marked, regions[scene])
-        outside += len(marked) - len(points)
-        rows.append(
-            ImageRow(
-                name,
-                name,
-                source=scene,
-                split="test" if side == "test" else None,
-                score=float(len(points)),
-                points=points,
-                region=encoded[scene],
-            )
+            mask = _region(tree, side, scene)
+            regions[scene] = mask, encode_region(mask)
+        mask, region = regions[scene]
+        points = inside(marked, mask)
+        outside.append(len(marked) - len(points))
+        return ImageRow(
+            name,
+            name,
+            source=scene,
+            split="test" if side == "test" else None,
+            score=float(len(points)),
+            points=points,
+            region=region,
         )
-    if not rows:
-        raise DataError(f"{tree.folder} holds no train_frame or test_frame with labels")
-    found = tree.present(rows, tree.folder)
-    return Part(
-        found.images,
-        higher_is_better=True,
-        score_name="count",
-        counts={"points_outside_region": outside} if outside else {},
-        skipped=tuple(skipped),
+
+    return crowd_part(
+        tree, tested, row, "train_frame or test_frame with labels", lambda: sum(outside)
     )
 
 

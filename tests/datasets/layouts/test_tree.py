@@ -1,0 +1,47 @@
+"""Tables and matrices of releases, however odd the file."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+import scipy.io
+
+from rankloop.datasets.layouts.tree import MAX_BYTES, read_mat, read_sheet
+from rankloop.errors import DataError
+
+
+def test_a_small_file_that_grows_without_end_is_refused(tmp_path: Path):
+    location = tmp_path / "x.mat"
+    scipy.io.savemat(location, {"annPoints": np.zeros((40_000_000, 1))}, do_compression=True)
+    assert location.stat().st_size < 2**20
+    with pytest.raises(DataError, match="above the limit of 268435456 bytes"):
+        read_mat(str(location))
+
+
+def test_an_excel_file_that_grows_without_end_is_refused(tmp_path: Path):
+    location = tmp_path / "x.xlsx"
+    with zipfile.ZipFile(location, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(MAX_BYTES + 1))
+    with pytest.raises(DataError, match="above the limit of 268435456"):
+        read_sheet(str(location))
+
+
+def test_a_row_far_down_does_not_fill_in_all_before_it(tmp_path: Path):
+    location = tmp_path / "x.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["name", "score"])
+    book.save(location)
+    with zipfile.ZipFile(location) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    content[sheet] = content[sheet].replace(
+        b"</sheetData>", b'<row r="900000000"><c r="A900000000"><v>1</v></c></row></sheetData>'
+    )
+    with zipfile.ZipFile(location, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    rows = read_sheet(str(location))
+    assert rows[0] == ["name", "score"]
+    assert len(rows) <= 2**20
