@@ -30,7 +30,8 @@ from rankloop.streams.shared_images import share_images
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, prepare_data
 from rankloop.training.loop import Schedule, train
-from rankloop.tuning.runs import RunContext, RunWatcher, train_runs
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.runs import RunWatcher, train_runs
 from rankloop.tuning.suggestions import FixedRuns, Run
 
 GOAL = 0.15

@@ -1,5 +1,6 @@
 """Runs over Ray: the same models wherever rows are made, and a result for each."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,24 +11,16 @@ from rankloop.storage import open_folder
 from rankloop.streams.shared_images import share_images
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.loop import Schedule
-from rankloop.tuning.run_results import add_run_results
-from rankloop.tuning.runs import RunContext, RunWatcher, train_runs
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.run_result import make_run_result
+from rankloop.tuning.runs import RunWatcher, train_runs
 from rankloop.tuning.suggestions import FixedRuns, Run
+from rankloop.tuning.watcher import TrackingWatcher
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
 
 STEPS = 10
 RUNS = [Run("a", {"epsilon_qrc": 0.01}, 1), Run("b", {"epsilon_qrc": 0.2}, 2)]
-
-
-class Artifacts:
-    """Keeps what would be logged to MLflow."""
-
-    def __init__(self):
-        self.files = {}
-
-    def log_files(self, run_id, folder, names: Sequence[str]):
-        self.files[run_id] = {name: folder.read_bytes(name) for name in names}
 
 
 class Ended(RunWatcher):
@@ -67,38 +60,66 @@ def test_rows_from_ray_data_give_the_same_models_and_each_run_its_result(context
         assert one.step == other.step == STEPS
         assert all(np.array_equal(one.model[name], other.model[name]) for name in one.model)
 
-    # A run that was stopped early, and one that never began.
-    stopped = context.run_folder("b") / "checkpoints"
-    stopped.remove(f"step-{STEPS:09d}")
-    tracking = Artifacts()
-    ids = {"a": "id-a", "b": "id-b", "never": "id-never"}
-    assert add_run_results(context, tracking, ids, ["validation"]) == []
+
+def test_every_run_has_its_result(context):
+    train_runs(context, FixedRuns(RUNS), at_once=2, watcher=Ended())
     always = {
         "result.json",
         "plots/training_curves.png",
         "plots/first_batch_labelled.png",
         "plots/first_batch_unlabelled.png",
     }
-    assert set(tracking.files["id-a"]) == {*always, "plots/validation_scores.png"}
-    assert set(tracking.files["id-b"]) == always
-    assert tracking.files["id-never"] == {}
-    results = {name: context.run_folder(name).read_json("result.json") for name in ("a", "b")}
-    assert [results[name]["steps_trained"] for name in ("a", "b")] == [STEPS, 5]
-    assert results["a"]["config"]["epsilon_qrc"] == 0.01
-    assert results["a"]["seeds"] == [1]
-    assert set(results["a"]["metrics"]) == {"validation"}
-    before = context.run_folder("a").read_bytes("result.json")
-    again = Artifacts()
-    add_run_results(context, again, ids, ["validation"])
-    assert again.files == tracking.files
-    assert context.run_folder("a").read_bytes("result.json") == before
+    scores = "plots/validation_scores.png"
+    for name, seed in (("a", 1), ("b", 2)):
+        run = context.run_folder(name)
+        before = run.read_json("result.json")
+        assert before["steps_trained"] == STEPS
+        assert before["seeds"] == [seed]
+        assert set(before["metrics"]) == {"validation"}
+        assert before["replaced_images"] == {}
+        assert set(make_run_result(context, name)) == {*always, scores}
+        assert run.read_json("result.json") == before
+    assert context.run_folder("a").read_json("result.json")["config"]["epsilon_qrc"] == 0.01
+    # One that was stopped early has no test of its scores, and one that never began has nothing.
+    (context.run_folder("b") / "checkpoints").remove(f"step-{STEPS:09d}")
+    context.run_folder("b").remove("plots/validation_scores.png")
+    assert set(make_run_result(context, "b")) == always
+    assert context.run_folder("b").read_json("result.json")["steps_trained"] == 5
+    assert make_run_result(context, "never") == []
 
 
-def test_a_run_whose_model_cannot_be_evaluated_is_named(context):
-    train_runs(context, FixedRuns(RUNS[:1]), at_once=1, watcher=RunWatcher())
-    # Taking the length of a row's number fails.
-    broken = replace(context, data=replace(context.data, load=len))
-    (failure,) = add_run_results(broken, Artifacts(), {"a": "id"}, ["validation"])
+class Tracked:
+    """Keeps what would be sent to MLflow."""
+
+    def __init__(self):
+        self.files, self.ended = {}, {}
+
+    def start_run(self, method, name, **details):
+        return name
+
+    def log_evaluation(self, *details):
+        pass
+
+    def set_tags(self, *details):
+        pass
+
+    def finish(self, run_id, status):
+        self.ended[run_id] = status
+
+    def log_files(self, run_id, folder, names: Sequence[str]):
+        self.files[run_id] = list(names)
+
+
+def test_a_result_that_cannot_be_written_fails_nothing_else_and_is_named(context, tmp_path):
+    in_the_way = tmp_path / "here" / "runs" / "a" / "result.json"
+    (in_the_way / "full").mkdir(parents=True)
+    tracked = Tracked()
+    watcher = TrackingWatcher(tracked, context, "parent", 2)
+    train_runs(context, FixedRuns(RUNS), at_once=2, watcher=watcher)
+    assert tracked.ended == {"a": "FINISHED", "b": "FINISHED"}
+    (failure,) = watcher.failures
     assert failure["run"] == "a"
-    assert "len()" in failure["error"]
-    assert not broken.run_folder("a").has("result.json")
+    assert "result.json" in failure["error"]
+    assert "result.json" in tracked.files["b"]
+    shutil.rmtree(in_the_way)
+    assert "result.json" in make_run_result(context, "a")

@@ -31,7 +31,8 @@ class ExampleStream:
     Attributes:
         rows_per_step: rows that one training step consumes, over all workers together.
         row: (step, item) to named arrays of fixed shape and dtype, images as uint8 (k, h, w, 3);
-            item is in [0, rows_per_step).
+            item is in [0, rows_per_step). The training loop counts what is in a column
+            ``replaced``: see `rankloop.methods.replaced_images`.
     """
 
     rows_per_step: int

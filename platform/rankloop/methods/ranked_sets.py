@@ -1,15 +1,13 @@
 """Streams of ranked sets of unlabelled images, for any method that learns from them."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from rankloop.methods.method import ExampleStream
+from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.ranking.ranked_set import Recipe, ranked_set_row
-
-_log = logging.getLogger("rankloop")
 
 
 def ranked_set_stream(
@@ -22,7 +20,8 @@ def ranked_set_stream(
 ) -> ExampleStream:
     """Return a stream whose row holds one ranked set.
 
-    Columns: ``images`` uint8 (n, size, size, 3) and ``levels`` int64 (n, d).
+    Columns: ``images`` uint8 (n, size, size, 3), ``levels`` int64 (n, d), ``source`` int64 (), the
+    number of the image that they were made from, and ``replaced`` (see `ReplacedImages`).
 
     Args:
         load: image number to uint8 (h, w, 3) of any size; see `photograph_loader`.
@@ -44,9 +43,7 @@ def _row(
     step: int,
     item: int,
 ) -> dict[str, np.ndarray]:
-    def skipped(index: int, reason: str) -> None:
-        _log.warning("image %d is replaced by another: %s", rows[index], reason)
-
+    replaced = ReplacedImages()
     made = ranked_set_row(
         lambda i: load(int(rows[i])),
         len(rows),
@@ -55,6 +52,11 @@ def _row(
         seed=seed,
         step=step,
         item=item,
-        on_skip=skipped,
+        on_skip=lambda i, reason: replaced(int(rows[i]), reason),
     )
-    return {"images": made.images, "levels": made.levels}
+    return {
+        "images": made.images,
+        "levels": made.levels,
+        "source": np.array(rows[made.source], np.int64),
+        REPLACED: replaced.column(),
+    }

@@ -3,7 +3,6 @@
 Liang et al., "Object image blur assessment" (the SSRanking paper), sections 3 and 4.1.
 """
 
-import logging
 import math
 from functools import partial
 from typing import Annotated, Literal
@@ -21,6 +20,7 @@ from rankloop.losses.pairwise_ranking import pairwise_ranking_loss
 from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_consistency_loss
 from rankloop.losses.rankiqa import rankiqa_loss
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.models import resnet, shallow
 from rankloop.models.scorer import build_scorer
 from rankloop.ranking.quadruplets import BlurRange, blurred_pair, labelled_pair, quadruplet
@@ -29,7 +29,6 @@ SMALLEST_INPUT = {
     "resnet18": resnet.MINIMUM_INPUT_SIZE,
     "shallow": shallow.MINIMUM_INPUT_SIZE,
 }
-_log = logging.getLogger("rankloop")
 SelfSupervision = Literal["qrc", "rankiqa", "lsep", "none"]
 
 
@@ -109,11 +108,6 @@ def _uses_unlabelled(config: SSRankingConfig) -> bool:
     return config.self_supervision != "none" and config.self_supervised_weight > 0
 
 
-def _warn_skipped(row: int, reason: str) -> None:
-    # Every image was read once before training began: this one has changed or vanished since.
-    _log.warning("image %d can no longer be read and is replaced by another: %s", row, reason)
-
-
 def _labelled_row(
     data: TrainingData,
     better: np.ndarray,
@@ -124,10 +118,11 @@ def _labelled_row(
     item: int,
 ) -> dict[str, np.ndarray]:
     index = step * rows_per_step + item
+    replaced = ReplacedImages()
     images, delta = labelled_pair(
-        data.load, better, worse, seed=seed, index=index, on_skip=_warn_skipped
+        data.load, better, worse, seed=seed, index=index, on_skip=replaced
     )
-    return {"images": images, "delta": np.array(delta, np.int8)}
+    return {"images": images, "delta": np.array(delta, np.int8), REPLACED: replaced.column()}
 
 
 def _unlabelled_row(
@@ -140,6 +135,7 @@ def _unlabelled_row(
 ) -> dict[str, np.ndarray]:
     make = quadruplet if config.self_supervision == "qrc" else blurred_pair
     blur_range = BlurRange(config.blur_kinds, config.blur_low, config.blur_high)
+    replaced = ReplacedImages()
     images = make(
         lambda i: data.load(int(pool[i])),
         len(pool),
@@ -147,9 +143,9 @@ def _unlabelled_row(
         seed=seed,
         step=step,
         item=item,
-        on_skip=lambda i, reason: _warn_skipped(int(pool[i]), reason),
+        on_skip=lambda i, reason: replaced(int(pool[i]), reason),
     )
-    return {"images": images}
+    return {"images": images, REPLACED: replaced.column()}
 
 
 def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -42,7 +41,10 @@ class ResNet18(nn.Module):
                 f"input_size {input_size} is below {MINIMUM_INPUT_SIZE}, the stride of resnet18: "
                 "give a larger input_size"
             )
-        self.trunk = torchvision.models.resnet18(weights=None)
+        # Seconds to import, which every process of a cluster would wait for.
+        from torchvision.models import resnet18
+
+        self.trunk = resnet18(weights=None)
         self.trunk.fc = nn.Identity()
         if weights != "none":
             _load(self.trunk, _imagenet() if weights == "imagenet" else _read(weights), weights)
@@ -54,7 +56,9 @@ class ResNet18(nn.Module):
 
 
 def _imagenet() -> dict[str, torch.Tensor]:
-    source = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+    from torchvision.models import ResNet18_Weights
+
+    source = ResNet18_Weights.IMAGENET1K_V1
     try:
         tensors: dict[str, torch.Tensor] = source.get_state_dict(
             progress=False, check_hash=True, weights_only=True

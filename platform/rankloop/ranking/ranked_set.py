@@ -1,7 +1,7 @@
 """Images made from one source whose order is known without a label."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class RankedSet:
         images: uint8 (n, h, w, 3).
         levels: int64 (n, d); image i ranks at or above j when every level of i is <= that of j.
             One column for one distortion or for nested crops, two for crossed distortions.
+        source: number of the image that all were made from, as its maker counts; -1 if it does not.
 
     Raises:
         ValueError: shapes or types differ from these.
@@ -26,6 +27,7 @@ class RankedSet:
 
     images: np.ndarray
     levels: np.ndarray
+    source: int = -1
 
     def __post_init__(self) -> None:
         for image in self.images[:1]:
@@ -74,6 +76,8 @@ def ranked_set_row(
 ) -> RankedSet:
     """Return the ranked set of one row of a stream: a function of (seed, step, item).
 
+    Its ``source`` is the image that was drawn.
+
     Args:
         load: image i of n_images, uint8 (h, w, 3) of any size; one for which it or the recipe
             raises ImageError is reported to ``on_skip(i, reason)`` and replaced by another draw.
@@ -95,6 +99,6 @@ def ranked_set_row(
         generator = rng(seed, "ranked set", step, item, attempt)
         index = int(generator.integers(n_images))
         with reporting(index, on_skip):
-            return recipe(load(index), generator, size)
+            return replace(recipe(load(index), generator, size), source=index)
 
     return first_readable(draw, MAX_ATTEMPTS, f"ranked set of step {step}, item {item}")

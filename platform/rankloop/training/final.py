@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rankloop.datasets.dataset import Split
+from rankloop.datasets.dataset import Dataset, Split
 from rankloop.errors import CheckpointError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
@@ -85,6 +85,12 @@ def scored_labels(
     labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
     known = ~np.isnan(labels[found.images])
     return found.scores[known].astype(np.float64), labels[found.images][known]
+
+
+def replaced_images(checkpoint: Checkpoint, dataset: Dataset) -> dict[str, int]:
+    """Images that a run could no longer read, and how often each was replaced by another."""
+    names = dataset.images["image"]
+    return {names[row].as_py(): n for row, n in sorted(progress_of(checkpoint).replaced.items())}
 
 
 def past_reports(checkpoint: Checkpoint) -> list[Report]:

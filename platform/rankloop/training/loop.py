@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rankloop.errors import CheckpointError, StorageError, TrainingError
 from rankloop.methods.method import Batch, Method, OpenStreams, TrainingData
+from rankloop.methods.replaced_images import REPLACED
 from rankloop.randomness import derived_seed
 from rankloop.storage import Folder
 from rankloop.training.checkpoints import (
@@ -62,11 +64,20 @@ class Worker:
 
 @dataclass
 class Progress:
-    """How far a run has come: what a checkpoint holds besides the model."""
+    """How far a run has come: what a checkpoint holds besides the model.
+
+    Attributes:
+        step: training steps done.
+        losses: term to its value at every step.
+        reports: step and metrics of every evaluation.
+        replaced: row number of each image that could not be read to how often another took its
+            place, over all workers.
+    """
 
     step: int = 0
     losses: dict[str, list[float]] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
+    replaced: dict[int, int] = field(default_factory=dict)
 
 
 def train(
@@ -124,7 +135,10 @@ def train(
         method.streams(config, data, seed), progress.step, config.steps, worker.rank, worker.workers
     )
     model.train()
+    before = dict(progress.replaced)
+    here: Counter[int] = Counter()
     for batch in batches:
+        here.update(_replaced(batch))
         terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker.device)
         progress.step += 1
         for name, value in terms.items():
@@ -137,6 +151,8 @@ def train(
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
         # Before the report, since a sweep that stops a run at it ends this process within it.
         due = last or progress.step % schedule.checkpoint_every == 0
+        if due:
+            progress.replaced = _added(before, here, data, worker)
         if worker.rank == 0 and due:
             _save(folder, identity, model, optimizer, progress)
         if worker.rank == 0 and reports:
@@ -188,6 +204,26 @@ def _step(
     loss.backward()
     optimizer.step()
     return values
+
+
+def _replaced(batch: Batch) -> list[int]:
+    columns = [stream[REPLACED] for stream in batch.values() if REPLACED in stream]
+    found: list[int] = torch.cat([rows[rows >= 0] for rows in columns]).tolist() if columns else []
+    return found
+
+
+def _added(
+    before: Mapping[int, int], here: Mapping[int, int], data: TrainingData, worker: Worker
+) -> dict[int, int]:
+    """Add up what every worker has seen since the run went on and what was seen before that."""
+    counts = torch.zeros(len(data.dataset.images), dtype=torch.int64)
+    for row, count in here.items():
+        counts[row] = count
+    if worker.workers > 1:
+        counts = counts.to(worker.device)
+        torch.distributed.all_reduce(counts)
+    found = {int(row): int(counts[row]) for row in counts.nonzero()}
+    return dict(Counter(before) + Counter(found))
 
 
 def _validate(
@@ -252,7 +288,12 @@ def _save(
         model=model.state_dict(),
         training={**tensors, **losses},
         config=identity,
-        state={"reports": progress.reports, "optimizer": numbers, "saved": time.time()},
+        state={
+            "reports": progress.reports,
+            "replaced": sorted(progress.replaced.items()),
+            "optimizer": numbers,
+            "saved": time.time(),
+        },
     )
     parent = folder / "checkpoints"
     save_checkpoint(parent, step_name(progress.step), checkpoint)
@@ -295,4 +336,6 @@ def progress_of(checkpoint: Checkpoint) -> Progress:
         for name, tensor in checkpoint.training.items()
         if name.startswith("loss/")
     }
-    return Progress(checkpoint.step, losses, list(checkpoint.state["reports"]))
+    # Checkpoints of before this was counted do not have it.
+    replaced = dict(checkpoint.state.get("replaced", ()))
+    return Progress(checkpoint.step, losses, list(checkpoint.state["reports"]), replaced)

@@ -15,7 +15,7 @@ from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import FinalModel, final_model
+from rankloop.training.final import FinalModel, final_model, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.publishing import publish
@@ -78,8 +78,15 @@ def run_training(
                 on_report=report,
             )
             final = final_model(method, config, folder, prepared.data)
+            dataset = prepared.data.dataset
             result = write_result(
-                folder, method, config, prepared.data.dataset, seeds=[seed], metrics=final.metrics
+                folder,
+                method,
+                config,
+                dataset,
+                seeds=[seed],
+                metrics=final.metrics,
+                more={"replaced_images": replaced_images(final.checkpoint, dataset)},
             )
             _track(method, tracking, run_id, folder, prepared, final)
         return result

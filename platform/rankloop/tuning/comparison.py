@@ -20,8 +20,8 @@ from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.loop import Schedule
 from rankloop.tuning.report import test_metric
-from rankloop.tuning.run_results import add_run_results
-from rankloop.tuning.runs import RunContext, train_runs
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.runs import train_runs
 from rankloop.tuning.suggestions import FixedRuns, Run
 from rankloop.tuning.watcher import TrackingWatcher
 
@@ -74,6 +74,7 @@ def run_comparison(
             metric=selection_metric(prepared.data.dataset),
             gpus=gpus_per_run(),
             data_workers=data_workers_per_gpu() if data_workers is None else data_workers,
+            splits=("validation", "test"),
         )
         parent = tracking.start_run(
             method,
@@ -87,9 +88,6 @@ def run_comparison(
         with tracking.ending(parent):
             watcher = TrackingWatcher(tracking, context, parent, len(runs))
             train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
-            watcher.failures += add_run_results(
-                context, tracking, watcher.run_ids, ["validation", "test"]
-            )
             metrics = {row.name: _row_metrics(context, row, seeds) for row in rows}
             result = write_result(
                 folder,

@@ -35,6 +35,13 @@ def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) 
         + ", ".join(f"{_title(name)} {_number(value)}" for name, value in metrics.items())
         for split, metrics in result["metrics"].items()
     ]
+    replaced = result["replaced_images"]
+    if replaced:
+        lines.append(
+            f"{len(replaced)} images could no longer be read while training, and others took their "
+            f"place ({sum(replaced.values())} times in all; result.json lists them): "
+            f"{', '.join(list(replaced)[:3])}{', ...' if len(replaced) > 3 else ''}"
+        )
     return "\n".join([*lines, *_closing(result, folder, storage)])
 
 

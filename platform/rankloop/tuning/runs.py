@@ -1,10 +1,10 @@
 """Many training runs over a Ray cluster, each resumable in its own folder."""
 
+import logging
 import math
 import os
 import tempfile
 import traceback
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,50 +18,17 @@ from ray.tune.search import Searcher
 
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
-from rankloop.methods.configuration import make_config
-from rankloop.methods.method import TrainingData
-from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
-from rankloop.training.loop import Report, Schedule, train
+from rankloop.tracking.runs import first_line
+from rankloop.training.loop import Report, train
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.run_result import make_run_result
 from rankloop.tuning.successive_halving import STEP, VALUE
 
 # Stands for an undefined validation metric (all scores equal, say): below any SROCC or accuracy.
 UNDEFINED = -2.0
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What all runs of a sweep or a comparison share.
-
-    Attributes:
-        method: name of the method.
-        base: configuration that every run's values are laid over.
-        data: images and labels, shared by all runs of a node.
-        folder: result folder; a run's own is ``folder/runs/<name>``.
-        schedule: when runs evaluate and save.
-        metric: validation metric that is reported as the run's value.
-        gpus: GPUs per run.
-        data_workers: Ray Data tasks per stream that make a run's rows; 0 makes them in the run's
-            own process.
-    """
-
-    method: str
-    base: Any
-    data: TrainingData
-    folder: Folder
-    schedule: Schedule
-    metric: str
-    gpus: float = 0.0
-    data_workers: int = 0
-
-    def run_folder(self, name: str) -> Folder:
-        """Folder of one run."""
-        return self.folder / "runs" / name
-
-    def run_config(self, values: dict[str, Any]) -> Any:
-        """Resolved configuration of a run."""
-        return make_config(type(self.base), {**self.base.model_dump(), **values})
+_log = logging.getLogger("rankloop")
 
 
 class RunWatcher:
@@ -165,10 +132,19 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
             ),
             on_report=report,
         )
+        _make_result(context, config["name"])
     except Exception as error:
         # The same training gives the same NaN again; anything else may be over the next time.
         retry = not isinstance(error, TrainingError)
         tune.report({"error": traceback.format_exc(), "retry": retry, STEP: 0, VALUE: UNDEFINED})
+
+
+def _make_result(context: RunContext, name: str) -> None:
+    # Here, where all is loaded; what fails is made again at the end, and its error reported there.
+    try:
+        make_run_result(context, name)
+    except Exception as error:
+        _log.warning("the result of %s is made later: %s", name, first_line(error))
 
 
 class _Tally(Callback):

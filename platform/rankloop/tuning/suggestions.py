@@ -1,7 +1,7 @@
 """What Ray Tune runs next: the study's trials, and runs of fixed configuration beside them."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,7 @@ class StudyRuns(_Suggestions):
         steps: full budget of a trial.
         seed: the sweep's seed; all trials train with it.
         beside: runs outside the study, started right after its first trial.
+        after: gives more runs outside the study, once all its trials have ended.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class StudyRuns(_Suggestions):
         steps: int,
         seed: int,
         beside: Sequence[Run] = (),
+        after: Callable[[], Sequence[Run]] = tuple,
     ) -> None:
         super().__init__(metric=VALUE, mode="max")
         self._study, self._space = study, space
@@ -99,11 +101,17 @@ class StudyRuns(_Suggestions):
         settle(study)
         self._waiting = deque(interrupted(study, space, seed))
         self._beside = deque(beside)
+        self._after: Callable[[], Sequence[Run]] | None = after
         self._running: dict[str, int | None] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the next run's config."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next run's config, or None while it depends on trials that still run."""
         run = self._next()
+        if run is None and self._after:
+            if any(number is not None for number in self._running.values()):
+                return None
+            self._beside, self._after = deque(self._after()), None
+            run = self._next()
         if run is None:
             return str(Searcher.FINISHED)
         self._running[trial_id] = run.number

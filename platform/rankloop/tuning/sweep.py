@@ -1,7 +1,6 @@
 """A sweep: trials over Ray Tune and Optuna, side by side in MLflow, ending in one winner."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +21,11 @@ from rankloop.training.experiment import Prepared, write_result
 from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Schedule
 from rankloop.training.publishing import publish
-from rankloop.tuning.run_results import add_run_results
-from rankloop.tuning.runs import UNDEFINED, RunContext, train_runs
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.runs import UNDEFINED, train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
-from rankloop.tuning.suggestions import FixedRuns, Run, StudyRuns, run_name
+from rankloop.tuning.suggestions import Run, StudyRuns, run_name
 from rankloop.tuning.watcher import TrackingWatcher
 
 PAPER_SUPERVISED = "paper-supervised"
@@ -117,6 +116,7 @@ def run_sweep(
                     steps=base.steps,
                     seed=plan.seed,
                     beside=[Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)],
+                    after=lambda: _runs_after(context, plan, best_trial(study)),
                 ),
                 at_once=plan.at_once,
                 watcher=watcher,
@@ -133,15 +133,10 @@ def run_sweep(
                     f"validation {context.metric} is undefined for every trial: all scores or all "
                     "labels are equal; give more labelled data or more --steps"
                 )
-            runs = _runs_beside(context, plan, best)
-            # If one fails, the result's list of failures says so; the sweep still has its winner.
-            with suppress(SweepError):
-                train_runs(context, FixedRuns(runs), at_once=plan.at_once, watcher=watcher)
             for trial in study.get_trials(deepcopy=False):
                 if trial.state.is_finished():
                     run = Run(run_name(trial.number), trial.params, plan.seed, trial.number)
                     watcher.ended_before(run.as_config(), trial.state == TrialState.FAIL)
-            watcher.failures += add_run_results(context, tracking, watcher.run_ids, ["validation"])
             winner = _final(context, prepared, run_name(best.number), best.params)
             result = _conclude(context, prepared, plan, study, best, winner, watcher)
             _track(tracking, parent, context, prepared, plan, study, winner, result)
@@ -150,8 +145,10 @@ def run_sweep(
         return result
 
 
-def _runs_beside(context: RunContext, plan: SweepPlan, best: FrozenTrial) -> list[Run]:
+def _runs_after(context: RunContext, plan: SweepPlan, best: FrozenTrial | None) -> list[Run]:
     """Runs that the report needs besides the study's, or whose last checkpoint was damaged."""
+    if best is None or best.value == UNDEFINED:
+        return []
     runs = []
     needed: list[tuple[str, Mapping[str, Any]]] = [
         (run_name(best.number), best.params),

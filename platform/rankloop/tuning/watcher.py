@@ -6,9 +6,12 @@ from typing import Any
 
 from rankloop.errors import StorageError
 from rankloop.tracking import Tracking, data_tags
+from rankloop.tracking.runs import first_line
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
-from rankloop.tuning.runs import RunContext, RunWatcher
+from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.run_result import make_run_result
+from rankloop.tuning.runs import RunWatcher
 from rankloop.tuning.successive_halving import STEP, VALUE
 
 # In a failed run's folder.
@@ -54,6 +57,7 @@ class TrackingWatcher(RunWatcher):
         folder = self._context.run_folder(run["name"])
         if failed and folder.has(FAILURE):
             self.failures.append(folder.read_json(FAILURE))
+        self._add_result(run["name"])
         self._tracking.finish(self.run_ids[run["name"]], "FAILED" if failed else "FINISHED")
 
     def _open(self, run: dict[str, Any]) -> None:
@@ -96,16 +100,27 @@ class TrackingWatcher(RunWatcher):
             # A full disk may be what failed it.
             with suppress(StorageError):
                 self._context.run_folder(run["name"]).write_json(FAILURE, failure)
+            self._add_result(run["name"])
             self._tracking.finish(run_id, "FAILED")
             self._say(run["name"], f"failed: {last_line}")
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
         self._tracking.set_tags(run_id, {"stopped_early": str(stopped).lower()})
+        self._add_result(run["name"])
         self._tracking.finish(run_id, "FINISHED")
         how = "stopped early" if stopped else "finished"
         self._say(
             run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)"
         )
+
+    def _add_result(self, name: str) -> None:
+        # A finished run has made it; one that was stopped early or lost its process has not.
+        try:
+            files = make_run_result(self._context, name)
+        except Exception as error:
+            self.failures.append({"run": name, "error": first_line(error)})
+            return
+        self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
 
     def _say(self, name: str, what: str) -> None:
         print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)

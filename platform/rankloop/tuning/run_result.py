@@ -1,8 +1,5 @@
-"""A result.json and pictures for every run of a sweep or a comparison, made on the cluster."""
+"""What one run of a sweep or a comparison found: its result.json and its pictures."""
 
-from collections.abc import Mapping, Sequence
-
-import ray
 from matplotlib.figure import Figure
 
 from rankloop.datasets.dataset import Split
@@ -10,63 +7,39 @@ from rankloop.figures import save_figures
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.plots.training_curves import training_curves
-from rankloop.progress import counter
-from rankloop.tracking import Tracking
 from rankloop.training.checkpoints import Checkpoint, load_latest
 from rankloop.training.experiment import write_result
-from rankloop.training.final import final_model, past_reports
+from rankloop.training.final import final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.publishing import scores_figure
-from rankloop.tuning.runs import RunContext
+from rankloop.tuning.run_context import RunContext
 
 PLOTS = "plots"
 
 
-def add_run_results(
-    context: RunContext, tracking: Tracking, run_ids: Mapping[str, str], splits: Sequence[Split]
-) -> list[dict[str, str]]:
-    """Write ``result.json`` and plots into every run's folder and log them to its MLflow run.
+def make_run_result(context: RunContext, name: str) -> list[str]:
+    """Write a run's ``result.json`` and plots, unless those of its last step are there already.
 
-    Runs that were stopped early get what is known of them: configuration, validation metrics where
-    they were stopped, training curves. Results that are there already are not made again.
-
-    Args:
-        context: what the runs share.
-        tracking: MLflow.
-        run_ids: name of each run to its MLflow run.
-        splits: what finished runs are evaluated on.
+    A run that was stopped early gets what is known of it: configuration, validation metrics where
+    it was stopped, training curves.
 
     Returns:
-        ``run`` and ``error`` of each run that could not be evaluated.
+        Their names in the run's folder; none for a run that never saved anything.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
     """
-    task = ray.remote(num_cpus=1, num_gpus=context.gpus)(_add_run_result)
-    shared = ray.put(context)
-    waiting = {task.remote(shared, name, list(splits)): name for name in run_ids}
-    failures = []
-    with counter("runs evaluated") as progress:
-        while waiting:
-            (ready,), _ = ray.wait(list(waiting))
-            name = waiting.pop(ready)
-            try:
-                tracking.log_files(run_ids[name], context.run_folder(name), ray.get(ready))
-            except ray.exceptions.RayError as error:
-                failures.append({"run": name, "error": str(getattr(error, "cause", error))})
-            progress(len(run_ids) - len(waiting), len(run_ids))
-    return failures
-
-
-def _add_run_result(context: RunContext, name: str, splits: list[Split]) -> list[str]:
     run = context.run_folder(name)
     checkpoint = load_latest(run / "checkpoints")
     if checkpoint is None:
         return []
-    finished = checkpoint.step == context.base.steps
-    wanted = splits if finished else ["validation"]
+    splits = list(context.splits) if checkpoint.step == context.base.steps else []
     if run.has("result.json"):
         known = run.read_json("result.json")
+        wanted = splits or ["validation"]
         if known["steps_trained"] == checkpoint.step and list(known["metrics"]) == wanted:
             return ["result.json", *(f"{PLOTS}/{file}" for file in (run / PLOTS).names())]
-    return _made(context, name, checkpoint, splits if finished else [])
+    return _made(context, name, checkpoint, splits)
 
 
 def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[Split]) -> list[str]:
@@ -92,6 +65,9 @@ def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[S
         data.dataset,
         seeds=[checkpoint.config["seed"]],
         metrics=metrics,
-        more={"steps_trained": checkpoint.step},
+        more={
+            "steps_trained": checkpoint.step,
+            "replaced_images": replaced_images(checkpoint, data.dataset),
+        },
     )
     return ["result.json", *files]
