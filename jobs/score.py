@@ -14,7 +14,7 @@ from rankloop.command_line import read, run_job
 from rankloop.errors import ConfigError, DataError
 from rankloop.progress import counter
 from rankloop.scoring.bulk import IN_PROCESS_LIMIT, Summary, score_paths
-from rankloop.scoring.paths import expand_paths
+from rankloop.scoring.paths import expand_paths, images_of_sources
 from rankloop.scoring.result import write_scoring_result
 from rankloop.storage import open_folder
 
@@ -24,10 +24,13 @@ Examples:
   python jobs/score.py results/RESULT photos --output scores.csv
   python jobs/score.py results/RESULT/checkpoint a.jpg b.jpg --output scores.parquet
   python jobs/score.py s3://bucket/results/RESULT s3://bucket/photos --workers 8
+  python jobs/score.py results/RESULT --data koniq10k:KONIQ --output scores.csv
 
-The central square of each image is scored. Images that cannot be read get no score and the reason
-in the column error. Running the same command again after an interruption goes on from the rows
-written before; after the end it scores again and replaces the table.
+The central square of each image is scored, by the network and at the size that the checkpoint says:
+there is nothing to train or to draw, hence no --seed, --steps or --backbone. Images that cannot be
+read get no score and the reason in the column error. Running the same command again after an
+interruption goes on from the rows written before; after the end it scores again and replaces the
+table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
@@ -43,8 +46,10 @@ class ScoreOptions:
     checkpoint: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CHECKPOINT")]]
     """Folder or URI of a result (the winner's model is taken), of a training run (its newest whole
     checkpoint), or of one checkpoint."""
-    paths: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH...")]]
+    paths: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH...")]] = ()
     """Images, or folders with images in them or below them; local or URIs."""
+    data: Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH...")] = ()
+    """Data sources whose images are scored, too, as in the other jobs' --data."""
     output: Path = Path("scores.csv")
     """Table to write: .csv or .parquet."""
     storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
@@ -63,10 +68,12 @@ def main() -> str:
     options = read(ScoreOptions, DESCRIPTION, args=sys.argv[1:])
     refuse_temporary("--output", str(options.output))
     refuse_temporary("--storage", options.storage)
-    if not options.paths:
-        raise ConfigError("no PATH is given: name the images or folders to score")
+    if not options.paths and not options.data:
+        raise ConfigError("no PATH is given: name the images or folders to score, or give --data")
     storage = open_folder(options.storage)
-    images = expand_paths(options.paths)[: SMOKE_IMAGES if options.smoke else None]
+    named = expand_paths(options.paths) if options.paths else []
+    images = list(dict.fromkeys(named + (images_of_sources(options.data) if options.data else [])))
+    images = images[: SMOKE_IMAGES if options.smoke else None]
     with counter("images scored") as on_progress:
         summary = score_paths(
             options.checkpoint,
@@ -83,7 +90,13 @@ def main() -> str:
             f"the first: {summary.failures[0][1]}"
         )
     return str(
-        write_scoring_result(storage, options.checkpoint, options.paths, options.output, summary)
+        write_scoring_result(
+            storage,
+            options.checkpoint,
+            (*options.paths, *options.data),
+            options.output,
+            summary,
+        )
     )
 
 

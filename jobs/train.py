@@ -49,7 +49,8 @@ class TrainOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     name = method_name(sys.argv[1:])
-    options = parse(TrainOptions, DESCRIPTION, method=name)
+    # A task of Ray Data would take longer to start than all else.
+    options = parse(TrainOptions, DESCRIPTION, method=name, smoke={"data_workers": 0})
     at_least(0, workers=options.workers, data_workers=options.data_workers or 0)
     at_least(0, checkpoint_every=options.checkpoint_every, evaluate_every=options.evaluate_every)
     method, config = find_method(options.method), options.config

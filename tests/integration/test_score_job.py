@@ -73,6 +73,15 @@ def test_the_job_scores_a_folder_and_says_what_it_did(place: Path) -> None:
     assert len({row.score for row in rows}) > 60
 
 
+def test_a_data_source_is_scored_like_its_images(place: Path) -> None:
+    done = _run(place, "result", "--data", "folder:photos", "--output", "data.csv", "--smoke")
+    assert done.returncode == 0, done.stderr
+    assert "scored" in done.stdout
+    rows = list(read_rows(place / "data.csv"))
+    assert len(rows) == 16
+    assert all(Path(row.image).parent == place / "photos" for row in rows)
+
+
 def test_ray_data_gives_the_same_table(place: Path) -> None:
     alone = _run(place, "result", "photos", "--output", "alone.csv")
     through_ray = _run(
@@ -91,6 +100,8 @@ def test_ray_data_gives_the_same_table(place: Path) -> None:
     ("arguments", "message"),
     [
         (["nowhere", "photos"], "error: no checkpoint in "),
+        (["result"], "error: no PATH is given"),
+        (["result", "--data", "folder:nowhere"], "error: "),
         (["result", "nowhere"], "error: there is no image or folder nowhere"),
         (["result", "photos", "--output", "a.xlsx"], "error: output a.xlsx is neither .csv"),
         (["result", "photos/005.png"], "error: none of 1 images could be scored; scores.csv lists"),

@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from rankloop.errors import DataError
-from rankloop.scoring.paths import expand_paths
+from rankloop.scoring.paths import expand_paths, images_of_sources
 
 
 @pytest.fixture
@@ -71,3 +71,23 @@ def test_no_image_at_all_is_an_error(tmp_path: Path) -> None:
         expand_paths([str(tmp_path)])
     with pytest.raises(DataError, match="no path"):
         expand_paths([])
+
+
+def test_images_of_data_sources(tree: Path) -> None:
+    names = ["a.JPG", "b.png", "sub/c.jpeg"]
+    found = images_of_sources([f"folder:{tree}", f"folder:{tree}/sub"])
+    assert sorted(found) == [f"{tree}/{name}" for name in names]
+
+
+def test_crops_are_no_whole_images(tmp_path: Path) -> None:
+    for name, text in (
+        ("crops.txt", "LFW>>a.jpg>>0 0 5 5>>c.jpg\n"),
+        ("supervised.txt", "c.jpg,d.jpg\n"),
+        ("unsupervised.txt", "c.jpg,d.jpg\n"),
+        ("images/d.jpg", ""),
+        ("images/LFW/a.jpg", ""),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="is a crop of a photograph, and whole images are scored"):
+        images_of_sources([f"ssranking:{tmp_path}"])

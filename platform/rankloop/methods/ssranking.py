@@ -231,6 +231,6 @@ SSRANKING = Method(
         "labelled_pairs": 16,
         "unlabelled_sets": 8,
         "learning_rate": 0.05,
-        "steps": 40,
+        "steps": 24,
     },
 )

@@ -7,6 +7,7 @@ import pyarrow.fs as pafs
 
 from rankloop.datasets.folder import is_image_name
 from rankloop.datasets.locations import exist, list_files
+from rankloop.datasets.readers import read_sources
 from rankloop.errors import DataError
 from rankloop.filesystems import join_uri, open_uri
 from rankloop.images import EXTENSIONS
@@ -38,6 +39,23 @@ def expand_paths(paths: Sequence[str]) -> list[str]:
             f"{', '.join(sorted(EXTENSIONS))} files in them or below them"
         )
     return list(found)
+
+
+def images_of_sources(specs: Sequence[str]) -> list[str]:
+    """Return the images of data sources (READER:PATH), each once.
+
+    Raises:
+        ConfigError: a source is not named as it should be.
+        DataError: one is missing, empty or malformed, or has images that are crops of photographs.
+    """
+    rows = read_sources(specs, seed=0, crops_per_photo=0).images
+    for row in rows:
+        if row.crop is not None:
+            raise DataError(
+                f"{row.image} of {' '.join(specs)} is a crop of a photograph, and whole images are "
+                "scored: save the crops as files"
+            )
+    return list(dict.fromkeys(row.uri for row in rows))
 
 
 def _is_folder(path: str) -> bool:
