@@ -78,13 +78,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--processes", type=int, default=None)
     options = parser.parse_args()
     paths = sorted(
         str(path) for folder in options.photos for path in folder.rglob("*")
         if is_image_name(path.name)
     )[: options.limit]  # fmt: skip
     total: dict[str, dict[str, np.ndarray]] = {}
-    with ProcessPoolExecutor() as pool, counter("photographs") as progress:
+    with ProcessPoolExecutor(options.processes) as pool, counter("photographs") as progress:
         for done, found in enumerate(pool.map(shares, paths), 1):
             for name, metrics in found.items():
                 for label, pair in metrics.items():

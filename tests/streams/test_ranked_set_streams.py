@@ -98,8 +98,12 @@ def test_corrupt_and_small_images_are_replaced_and_named(
     (tmp_path / "00.jpg").write_bytes(b"no image")
     Image.new("RGB", (90, SIZE - 1)).save(tmp_path / "01.jpg")
     with caplog.at_level(logging.WARNING, "rankloop"):
-        found = _images(plain_batches(_stream(f"folder:{tmp_path}", "gaussian_noise"), 0, 30))
-    assert len(found) == 120
+        batches = list(plain_batches(_stream(f"folder:{tmp_path}", "gaussian_noise"), 0, 30))
+    assert len(_images(batches)) == 120
+    replaced = torch.cat([batch["sets"]["replaced"] for batch in batches])
+    assert set(replaced.flatten().tolist()) == {0, 1, -1}
+    sources = torch.cat([batch["sets"]["source"] for batch in batches])
+    assert set(sources.tolist()) == set(range(2, 20))
     assert "00.jpg: not an image" in caplog.text
     assert f"90 x {SIZE - 1} pixels holds no square of {SIZE}" in caplog.text
 
@@ -109,6 +113,16 @@ def test_levels_come_with_the_images(photos: Path):
     assert batch["sets"]["images"].shape == (4, 9, SIZE, SIZE, 3)
     assert batch["sets"]["levels"].shape == (4, 9, 2)
     assert batch["sets"]["levels"][0].tolist() == [[a, b] for a in (1, 2, 3) for b in (1, 2, 3)]
+
+
+def test_source_is_the_image_that_a_set_was_made_from(photos: Path):
+    streams = _stream(f"folder:{photos}", "gaussian_noise")
+    load = photograph_loader(open_dataset([f"folder:{photos}"], seed=0))
+    for batch in plain_batches(streams, 0, 3):
+        for versions, source in zip(batch["sets"]["images"], batch["sets"]["source"], strict=True):
+            whole = load(int(source))
+            squares = np.lib.stride_tricks.sliding_window_view(whole, (SIZE, SIZE, 3))[:, :, 0]
+            assert (squares == versions[0].numpy()).all(axis=(2, 3, 4)).any()
 
 
 def test_every_recipe_gives_fixed_shapes(photos: Path):

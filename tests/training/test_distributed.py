@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import ray
 
-from rankloop.errors import ConfigError, StorageError
+from rankloop.errors import ConfigError, ImageError, StorageError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.checkpoints import load_latest
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
 # Workers cannot import a test file.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 STEPS = 12
+VANISHED = 7
 
 
 def kill_this_process():
@@ -34,10 +35,21 @@ def lose_the_storage():
 
 
 @dataclass
-class FailingLoader:
-    """Serves images, and fails once: when the first worker has been served so many."""
+class Loader:
+    """Serves images but one, which has vanished since they were checked."""
 
     pixels: np.ndarray
+
+    def __call__(self, row):
+        if row == VANISHED:
+            raise ImageError(f"image {row} does not exist")
+        return self.pixels[row]
+
+
+@dataclass
+class FailingLoader(Loader):
+    """Fails once: when the first worker has been served so many."""
+
     failed: Path
     fail: Callable[[], None]
     after: int
@@ -50,9 +62,14 @@ class FailingLoader:
                 # Only one worker ever is the first.
                 self.failed.touch(exist_ok=False)
             except FileExistsError:
-                return self.pixels[row]
+                return super().__call__(row)
             self.fail()
-        return self.pixels[row]
+        return super().__call__(row)
+
+
+@pytest.fixture
+def data(data, pixels):
+    return replace(data, load=Loader(pixels))
 
 
 @pytest.fixture
@@ -109,6 +126,11 @@ def test_two_workers_train_as_this_process_alone_does(run, two_workers, tmp_path
     for name, tensor in last_alone.model.items():
         np.testing.assert_allclose(last.model[name], tensor, atol=1e-4, rtol=0)
     assert last.config == last_alone.config
+    # Both workers' replacements are counted.
+    ((row, times),) = last.state["replaced"]
+    assert [[row, times]] == last_alone.state["replaced"]
+    assert row == VANISHED
+    assert times > 1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +150,7 @@ def test_a_failed_worker_is_replaced_and_nothing_changes(
     assert reports[-len(whole) :] == whole
     assert last.step == STEPS
     assert all(np.array_equal(last.model[name], last_whole.model[name]) for name in last.model)
+    assert last.state["replaced"] == last_whole.state["replaced"]
     # Ray's own files are gone.
     assert SCRATCH not in open_folder(str(tmp_path / "run")).names()
 

@@ -3,18 +3,20 @@
 import json
 import logging
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from rankloop.errors import CheckpointError, TrainingError
+from rankloop.errors import CheckpointError, ImageError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training import loop
 from rankloop.training.checkpoints import load_latest, step_name
+from rankloop.training.final import replaced_images
 from rankloop.training.loop import Schedule, train
 
 # Evaluations and checkpoints at different steps, so that a cut falls on all kinds of places.
@@ -282,3 +284,47 @@ def test_two_checkpoints_are_kept(run, tmp_path):
         step_name(9),
         step_name(10),
     ]
+
+
+@pytest.mark.parametrize("cut", [None, 4])
+def test_images_that_vanished_are_counted_over_the_whole_run(data, tiny_config, tmp_path, cut):
+    def load(row):
+        if row in (2, 7):
+            raise ImageError("vanished")
+        return data.load(row)
+
+    broken, config = replace(data, load=load), tiny_config()
+    folder = open_folder(str(tmp_path))
+
+    def watch(report):
+        if report.step == cut and not (tmp_path / "cut").exists():
+            (tmp_path / "cut").touch()
+            raise CutError
+        return True
+
+    def go():
+        train(
+            SSRANKING,
+            config,
+            broken,
+            folder,
+            seed=1,
+            schedule=SCHEDULE,
+            open_streams=plain_batches,
+            on_report=watch,
+        )
+
+    if cut:
+        with pytest.raises(CutError):
+            go()
+    go()
+    expected = Counter()
+    for stream in SSRANKING.streams(config, broken, 1).values():
+        for step in range(config.steps):
+            for item in range(stream.rows_per_step):
+                expected.update(row for row in stream.row(step, item)["replaced"].tolist())
+    del expected[-1]
+    last = load_latest(folder / "checkpoints")
+    assert dict(last.state["replaced"]) == dict(expected)
+    assert set(expected) == {2, 7}
+    assert replaced_images(last, data.dataset) == {f"i{row}": expected[row] for row in (2, 7)}

@@ -10,6 +10,16 @@ SIGMA = 15.0
 _SIGMAS = 4.0
 
 
+def inside(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return which points have their nearest pixel in an image, bool (n,), of float (n, 2)."""
+    nearest = np.rint(points)
+    # Comparisons with NaN are false: such points are outside.
+    here: np.ndarray = (
+        (nearest >= 0).all(axis=1) & (nearest[:, 0] < width) & (nearest[:, 1] < height)
+    )
+    return here
+
+
 def density_map(
     points: np.ndarray, height: int, width: int, sigma: float = SIGMA
 ) -> tuple[np.ndarray, int]:
@@ -27,13 +37,12 @@ def density_map(
         density: float32 (height, width), people per pixel; its sum is the number of points inside.
         outside: number of points that are not in the image, which are left out.
     """
-    nearest = np.rint(np.asarray(points, np.float64).reshape(-1, 2))
-    # Comparisons with NaN are false: such points are outside.
-    inside = (nearest >= 0).all(axis=1) & (nearest[:, 0] < width) & (nearest[:, 1] < height)
-    columns, rows = nearest[inside].astype(np.int64).T
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    here = inside(points, height, width)
+    columns, rows = np.rint(points[here]).astype(np.int64).T
     density = np.zeros((height, width), np.float32)
     np.add.at(density, (rows, columns), 1.0)
     profile = cv2.getGaussianKernel(2 * math.ceil(_SIGMAS * sigma) + 1, sigma, cv2.CV_32F)
     # This border repeats the last pixel: the only one that keeps the sum.
     smooth = cv2.sepFilter2D(density, -1, profile, profile, borderType=cv2.BORDER_REFLECT)
-    return smooth, int(len(nearest) - inside.sum())
+    return smooth, int(len(points) - here.sum())

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.density_maps import inside
 from rankloop.datasets.splits import check_labelled
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
 from rankloop.images import decode, fit, load, read_bytes, shrink
 
 PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
+POINTS_OUTSIDE_IMAGE = "points_outside_image"
 
 # Photographs handed to each thread at a time: few enough that progress moves, many enough that
 # threads seldom wait for each other.
@@ -61,7 +63,7 @@ def prepare(
         on_progress: called with (images done, images in all) from the calling thread.
 
     Returns:
-        dataset: without what could not be read.
+        dataset: without what could not be read; points beyond an image's borders are counted.
         pixels: uint8 (n, size, size, 3), row i being image i as `load_image` gives it; None when
             n * size * size * 3 bytes of the images given exceed ``max_bytes``.
 
@@ -69,14 +71,15 @@ def prepare(
         DataError: no image can be read, or too few to learn from.
     """
     rows = dataset.images.select(
-        ["image", "uri", "crop", "longest_side", "hidden_blur"]
+        ["image", "uri", "crop", "longest_side", "hidden_blur", "points"]
     ).to_pylist()
     fits = len(rows) * size * size * 3 <= max_bytes
     pixels = np.empty((len(rows), size, size, 3), np.uint8) if fits else None
     reasons: dict[int, str] = {}
+    outside: list[int] = []
 
     def read(members: Sequence[int]) -> int:
-        for index, image in _read_photograph([(i, rows[i]) for i in members], size):
+        for index, image in _read_photograph([(i, rows[i]) for i in members], size, outside):
             if isinstance(image, ImageError):
                 reasons[index] = str(image)
             elif pixels is not None:
@@ -92,6 +95,9 @@ def prepare(
                 done += number
                 if on_progress is not None:
                     on_progress(done, len(rows))
+    if outside:
+        counts = {**dataset.counts, POINTS_OUTSIDE_IMAGE: sum(outside)}
+        dataset = replace(dataset, counts=counts)
     if not reasons:
         return dataset, pixels
     kept = [i for i in range(len(rows)) if i not in reasons]
@@ -113,7 +119,7 @@ def _by_photograph(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def _read_photograph(
-    members: Sequence[tuple[int, Mapping[str, Any]]], size: int
+    members: Sequence[tuple[int, Mapping[str, Any]]], size: int, outside: list[int]
 ) -> Iterator[tuple[int, np.ndarray | ImageError]]:
     uri = members[0][1]["uri"]
     try:
@@ -122,6 +128,10 @@ def _read_photograph(
         yield from ((index, error) for index, _ in members)
         return
     for index, row in members:
+        if row["points"]:
+            here = inside(np.array(row["points"]), *photograph.shape[:2])
+            if not here.all():
+                outside.append(len(here) - int(here.sum()))
         try:
             shrunk = shrink(photograph, row["longest_side"])
             yield index, _blurred(fit(shrunk, row["crop"], size), row)

@@ -1,0 +1,75 @@
+"""Photographs of crowds with what is known of them, all in the same pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rankloop.datasets.density_maps import inside
+from rankloop.errors import ImageError
+from rankloop.images import crop, decode, read_bytes, shrink
+
+
+@dataclass(frozen=True)
+class CrowdPhotograph:
+    """A photograph with heads.
+
+    Attributes:
+        image: uint8 (h, w, 3), shrunk and cropped as the dataset says.
+        points: heads in it as (x, y), the middle of its first pixel being (0, 0), float64 (n, 2).
+        region: where heads are counted, bool (h, w); None for everywhere.
+        outside: number of heads of the dataset that lie beyond its borders and are left out.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    region: np.ndarray | None
+    outside: int
+
+
+def load_crowd(row: Mapping[str, Any]) -> CrowdPhotograph:
+    """Read a photograph with its heads and its region of interest.
+
+    Args:
+        row: ``uri``, ``crop``, ``longest_side``, ``points`` and ``region`` as in IMAGE_SCHEMA;
+            other keys are ignored.
+
+    Raises:
+        ImageError: the photograph cannot be read, the crop leaves it, or the region is not of its
+            size.
+    """
+    try:
+        whole = decode(read_bytes(row["uri"]))
+        image = shrink(whole, row["longest_side"])
+        points = _scaled(row["points"] or (), whole.shape, image.shape)
+        region = None if row["region"] is None else _region(row["region"], whole, image)
+        if row["crop"] is not None:
+            x, y, width, height = row["crop"]
+            image = crop(image, x, y, width, height)
+            points = points - [x, y]
+            region = None if region is None else region[y : y + height, x : x + width]
+    except ImageError as error:
+        raise ImageError(f"{row['uri']}: {error}") from error
+    here = inside(points, image.shape[0], image.shape[1])
+    return CrowdPhotograph(image, points[here], region, int(len(here) - here.sum()))
+
+
+def _scaled(points: Any, before: tuple[int, ...], after: tuple[int, ...]) -> np.ndarray:
+    scale = np.array([after[1] / before[1], after[0] / before[0]])
+    # Pixels are squares about whole numbers: their borders, not their middles, are scaled.
+    scaled: np.ndarray = (np.reshape(points, (-1, 2)).astype(np.float64) + 0.5) * scale - 0.5
+    return scaled
+
+
+def _region(png: bytes, whole: np.ndarray, image: np.ndarray) -> np.ndarray:
+    mask = decode(png)[:, :, 0]
+    if mask.shape != whole.shape[:2]:
+        raise ImageError(
+            f"its region of interest has {mask.shape[1]} x {mask.shape[0]} pixels and it has "
+            f"{whole.shape[1]} x {whole.shape[0]}: they must be alike"
+        )
+    size = (image.shape[1], image.shape[0])
+    resized: np.ndarray = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return resized
