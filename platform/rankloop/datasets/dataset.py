@@ -33,7 +33,8 @@ IMAGE_SCHEMA = pa.schema(
         # What was done to a reference image: a name of rankloop.distortions where it is one of
         # them, else the data set's own; null for references and photographs as they are.
         pa.field("distortion", pa.string()),
-        # Strength of the distortion as the data set numbers it, 1 the weakest.
+        # Strength of the distortion as the data set numbers it, 1 the weakest; null where its
+        # numbers are no strengths.
         pa.field("level", pa.int32()),
         # Heads as (x, y) in pixels of the photograph, the middle of the first pixel being (0, 0).
         pa.field("points", pa.list_(pa.list_(pa.float32(), 2))),

@@ -57,7 +57,8 @@ TID2013: dict[int, tuple[str, ...]] = {
     23: ("chromatic_aberration",),
     24: ("sparse_sampling",),
 }
-"""Number of the type in TID2013 to its distortions; ladders of TID2013 have levels 0 to 4."""
+"""Number of the type in TID2013 to its distortions. Levels 0 to 4 are RankIQA's of the 17 types in
+RANKIQA_TID2013; of the other seven, levels 0 to 5 are the data set's."""
 
 RANKIQA_TID2013: tuple[str, ...] = tuple(
     name

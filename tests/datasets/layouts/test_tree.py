@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 import scipy.io
 
-from rankloop.datasets.layouts.tree import MAX_BYTES, read_mat, read_sheet
+from rankloop.datasets.layouts.tree import MAX_BYTES, open_tree, read_mat, read_sheet
 from rankloop.errors import DataError
 
 
@@ -45,3 +45,15 @@ def test_a_row_far_down_does_not_fill_in_all_before_it(tmp_path: Path):
     rows = read_sheet(str(location))
     assert rows[0] == ["name", "score"]
     assert len(rows) <= 2**20
+
+
+def test_a_name_is_found_as_it_is_or_else_in_another_case(tmp_path: Path):
+    for name in ("a/IMG.jpg", "a/img.jpg", "a/Other.JPG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    tree = open_tree(str(tmp_path))
+    for name in ("a/IMG.jpg", "a/img.jpg"):
+        assert tree.uri(name) == str(tmp_path / name)
+    assert tree.uri("A/other.jpg") == str(tmp_path / "a/Other.JPG")
+    assert tree.uri("a/none.jpg") is None
+    assert tree.below("A", (".jpg",)) == ["a/IMG.jpg", "a/Other.JPG", "a/img.jpg"]

@@ -36,13 +36,15 @@ TYPES = (
     "high sharpen",
     "contrast change",
 )
+# Mean shift and contrast change: the middle level changes least.
+_NO_STRENGTHS = {18, 25}
 
 
 def read_kadid10k(path: str, options: Mapping[str, str]) -> Part:
     """Return the distorted images with their MOS, 1 to 5, higher is better.
 
     The release calls its column ``dmos`` although higher is better, and the standard deviation's
-    ``var``. Levels of types 18 and 25 go in two directions.
+    ``var``. Types 18 and 25 have no level: theirs go in two directions.
 
     Args:
         path: folder of the release, with ``dmos.csv`` and ``images/``.
@@ -70,7 +72,7 @@ def read_kadid10k(path: str, options: Mapping[str, str]) -> Part:
                 score=number(line[2], where),
                 spread=number(line[3], where),
                 distortion=TYPES[int(match[2]) - 1],
-                level=int(match[3]),
+                level=None if int(match[2]) in _NO_STRENGTHS else int(match[3]),
             )
         )
     found = tree.present(rows, listed_in)

@@ -34,7 +34,7 @@ def read_koniq10k(path: str, options: Mapping[str, str]) -> Part:
     tree = open_tree(path)
     official = is_official(options)
     listed_in = tree.require(_WITH_SETS) if official else tree.require(_WITH_SETS, _WITHOUT_SETS)
-    with_sets = listed_in.endswith(_WITH_SETS)
+    with_sets = listed_in.lower().endswith(_WITH_SETS)
     names = ["image_name", "MOS", "set" if with_sets else "SD"]
     folder = "1024x768" if tree.below("1024x768", (".jpg",)) else "512x384"
     rows = []

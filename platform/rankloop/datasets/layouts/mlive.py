@@ -14,8 +14,8 @@ _NAME = re.compile(r"([^_]+)(?:_blur([1-3]))?(?:_(?:jpeg|noise)([1-3]))?\.bmp", 
 def read_mlive(path: str, options: Mapping[str, str]) -> Part:
     """Return the distorted images of both parts with their DMOS, 0 to 100, lower is better.
 
-    ``distortion`` is of the form ``blur1_x_jpeg3``, where 0 stands for none of it; ``level`` is
-    the sum of both. The images with blur alone are in both parts, with different scores.
+    ``distortion`` is of the form ``blur1_x_jpeg3``, where 0 stands for none of it; there is no
+    single level. The images with blur alone are in both parts, with different scores.
 
     Args:
         path: folder of the release that holds ``Part 1/`` and ``Part 2/``.
@@ -52,7 +52,6 @@ def read_mlive(path: str, options: Mapping[str, str]) -> Part:
                     source=match[1].lower(),
                     score=number(score, f"{scores_at}, {file}"),
                     distortion=f"blur{blur}_x_{second}{other}",
-                    level=blur + other,
                 )
             )
     found = tree.present(rows, tree.folder)

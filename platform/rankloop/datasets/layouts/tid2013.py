@@ -15,12 +15,15 @@ ARTIFICIAL_REFERENCE = "i25"
 _NAME = re.compile(r"(i\d\d)_(\d\d)_(\d)\.bmp", re.IGNORECASE)
 # Types whose levels go in two directions, of which TID2013 names neither.
 _BOTH_DIRECTIONS = {16: "mean_shift", 17: "contrast_change"}
+# Those, and the blocks of #15, which are the fainter the more there are: opinions rise with them.
+_NO_STRENGTHS = {15, *_BOTH_DIRECTIONS}
 
 
 def read_tid2013(path: str, options: Mapping[str, str]) -> Part:
     """Return the distorted images with their MOS, 0 to 9, higher is better.
 
-    The spread is what ``mos_std.txt`` holds, by its size the standard error of the MOS.
+    The spread is what ``mos_std.txt`` holds, by its size the standard error of the MOS. Types 15,
+    16 and 17 have no level, since theirs are no strengths.
 
     Args:
         path: folder of the release, with ``mos_with_names.txt``, ``distorted_images/`` and, if
@@ -59,7 +62,7 @@ def read_tid2013(path: str, options: Mapping[str, str]) -> Part:
                 score=number(line[0], where),
                 spread=None if spreads is None else number(spreads[i], str(spreads_at)),
                 distortion=_BOTH_DIRECTIONS.get(kind) or TID2013[kind][0],
-                level=int(match[3]),
+                level=None if kind in _NO_STRENGTHS else int(match[3]),
             )
         )
     found = tree.present(rows, listed_in)

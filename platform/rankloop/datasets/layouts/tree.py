@@ -37,16 +37,18 @@ class Tree:
 
     Attributes:
         folder: absolute path or URI.
-        files: lower-case path relative to the folder to the path as it is: released lists and
-            released files differ in case.
+        files: paths relative to the folder.
+        any_case: lower-case path to the path as it is: released lists and released files differ in
+            case.
     """
 
     folder: str
-    files: Mapping[str, str]
+    files: frozenset[str]
+    any_case: Mapping[str, str]
 
     def uri(self, name: str) -> str | None:
-        """Return where a file is, or None if there is none of this name."""
-        found = self.files.get(name.lower())
+        """Return where a file of this name, or else of this name in another case, is; or None."""
+        found = name if name in self.files else self.any_case.get(name.lower())
         return None if found is None else join(self.folder, found)
 
     def require(self, *names: str) -> str:
@@ -68,9 +70,9 @@ class Tree:
         """Return the files below a folder whose names end so (in lower case), sorted."""
         start = f"{folder.lower()}/" if folder else ""
         return sorted(
-            actual
-            for lower, actual in self.files.items()
-            if lower.startswith(start) and lower.endswith(endings)
+            name
+            for name in self.files
+            if name.lower().startswith(start) and name.lower().endswith(endings)
         )
 
     def present(self, rows: Sequence[ImageRow], listed_in: str) -> "Found":
@@ -110,7 +112,8 @@ def open_tree(path: str) -> Tree:
         DataError: it is missing or cannot be listed.
     """
     folder = absolute(path)
-    return Tree(folder, {name.lower(): name for name in list_files(folder)})
+    files = list_files(folder)
+    return Tree(folder, frozenset(files), {name.lower(): name for name in files})
 
 
 def read_mat(location: str) -> dict[str, Any]:
