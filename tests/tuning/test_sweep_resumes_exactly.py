@@ -199,6 +199,30 @@ def test_a_run_that_lost_its_machine_is_suggested_again(tmp_path):
     assert again.suggest("a") == first
 
 
+def test_runs_after_all_trials_wait_for_them_and_for_nothing_else(tmp_path):
+    study = open_study(open_folder(str(tmp_path)), FIRST)
+    searcher = StudyRuns(
+        study,
+        space,
+        trials=2,
+        steps=STEPS,
+        seed=SEED,
+        beside=[Run("beside", {}, SEED)],
+        after=lambda: [Run(f"after trial {best_trial(study).number}", {}, SEED)],
+    )
+    assert [searcher.suggest(name)["name"] for name in "abc"] == [
+        "trial-0000",
+        "beside",
+        "trial-0001",
+    ]
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("c", {"step": STEPS, "value": 0.3})
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("a", {"step": STEPS, "value": 0.2})
+    assert searcher.suggest("d")["name"] == "after trial 1"
+    assert searcher.suggest("e") == searcher.FINISHED
+
+
 def test_optuna_reads_the_local_journal_by_itself(tmp_path):
     drive(open_folder(str(tmp_path)))
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))

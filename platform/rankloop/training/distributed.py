@@ -2,7 +2,6 @@
 
 import math
 import os
-import signal
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -119,17 +118,13 @@ def train_distributed(
     survived = False
     listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
     listener.start()
-    interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit()
+        _fit(trainer)
         survived = True
     except Exception as error:
         if not failures:
             raise TrainingError(f"training failed on its workers: {error}") from error
     finally:
-        if threading.current_thread() is threading.main_thread():
-            # Train leaves a handler behind that would swallow Ctrl-C from here on.
-            signal.signal(signal.SIGINT, interrupt)
         messages.put(None)
         listener.join()
         messages.shutdown()
@@ -138,6 +133,23 @@ def train_distributed(
         # A storage that was away for a moment, say, is no failure once the run has ended well.
         if not (survived and tried_again):
             raise failure
+
+
+def _fit(trainer: Any) -> None:
+    """Run in a thread of its own: in the main one Train would take Ctrl-C for itself, for good."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="rankloop-train", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
 
 
 def cpus_per_worker(

@@ -93,7 +93,7 @@ class StudyRuns(_Suggestions):
         steps: int,
         seed: int,
         beside: Sequence[Run] = (),
-        after: Callable[[], Sequence[Run]] = tuple,
+        after: Callable[[], Sequence[Run]] | None = None,
     ) -> None:
         super().__init__(metric=VALUE, mode="max")
         self._study, self._space = study, space
@@ -101,7 +101,7 @@ class StudyRuns(_Suggestions):
         settle(study)
         self._waiting = deque(interrupted(study, space, seed))
         self._beside = deque(beside)
-        self._after: Callable[[], Sequence[Run]] | None = after
+        self._after = after
         self._running: dict[str, int | None] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
