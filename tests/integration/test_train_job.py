@@ -1,6 +1,7 @@
 """jobs/train.py as a user runs it: through Ray Train, killed, and run again."""
 
 import json
+import signal
 
 import pytest
 from job_processes import finish, kill_driver, start, wait_for
@@ -15,17 +16,24 @@ TRAIN = (
 
 
 @pytest.mark.slow
-def test_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_path):
+def test_stopped_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_run(tmp_path):
     _, plain = finish(start("train.py", tmp_path / "plain", *TRAIN, "--workers", "0"))
     storage = tmp_path / "killed"
-    process = start("train.py", storage, *TRAIN, "--workers", "1")
-    wait_for(process, "step 20 of 60")
+    through_ray = (*TRAIN, "--workers", "1", "--data-workers", "1")
+    process = start("train.py", storage, *through_ray)
+    wait_for(process, "step 10 of 60")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.strip().endswith("stopped: run the same command again to go on")
+    process = start("train.py", storage, *through_ray)
+    wait_for(process, "step 30 of 60")
     kill_driver(process)
     (folder,) = (storage / "train").iterdir()
     steps = sorted(path.name for path in (folder / "checkpoints").glob("step-*"))
     assert steps
     assert steps[-1] < "step-000000060"
-    _, again = finish(start("train.py", storage, *TRAIN, "--workers", "1"))
+    _, again = finish(start("train.py", storage, *through_ray))
     assert again == folder
     expected = load_file(plain / "checkpoint" / "model.safetensors")
     found = load_file(again / "checkpoint" / "model.safetensors")

@@ -56,10 +56,18 @@ def test_a_winner_that_loses_to_its_own_baseline_is_pointed_out(tmp_path):
 
 def test_undefined_metrics_are_said_to_be_undefined(tmp_path):
     folder = open_folder(str(tmp_path))
-    result = RESULT | {"metrics": {"validation": {"pair_accuracy": 0.5}, "test": {"srocc": None}}}
-    assert training_report(result, folder, folder).splitlines()[:2] == [
+    metrics = {"validation": {"pair_accuracy": 0.5}, "test": {"srocc": None}}
+    result = RESULT | {"metrics": metrics, "replaced_images": {}}
+    first = [
         "validation (labels: synthetic, error rate 0.05): pair accuracy 0.5000",
         "test (labels: synthetic, error rate 0.05): SROCC undefined",
+    ]
+    assert training_report(result, folder, folder).splitlines()[:2] == first
+    result |= {"replaced_images": {"a.jpg": 3, "b.jpg": 1}}
+    assert training_report(result, folder, folder).splitlines()[:3] == [
+        *first,
+        "2 images could no longer be read while training, and others took their place (4 times in "
+        "all; result.json lists them): a.jpg, b.jpg",
     ]
 
 
