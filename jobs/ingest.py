@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +12,8 @@ import tyro
 
 from rankloop.cluster import refuse_temporary
 from rankloop.command_line import at_least, read, run_job
+from rankloop.datasets.options import SourceOptions
 from rankloop.datasets.pack import write_pack
-from rankloop.datasets.readers import read_sources
 from rankloop.progress import counter
 from rankloop.storage import open_folder, refuse_unwritable
 
@@ -28,25 +28,13 @@ Running the same command again goes on after any crash. The last line printed is
 
 
 @dataclass(frozen=True)
-class IngestOptions:
+class IngestOptions(SourceOptions):
     """Options of jobs/ingest.py."""
 
-    data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH")]] = (
-        field(default=())
-    )
-    """Data sources, as in the other jobs' --data."""
     output: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "pack"
     """Where the pack goes."""
-    seed: int = 0
-    """Decides the crops of samples."""
-    crops_per_photo: int = 40
-    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
-    strict: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Refuse data sources that list images which are not there, rather than skip and list them."""
     workers: int = 0
     """Files read at once; 0 means four per core."""
-    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Pack the samples, to try the job out."""
 
 
 def main() -> str:
@@ -55,15 +43,12 @@ def main() -> str:
     at_least(0, workers=options.workers)
     refuse_temporary("--output", options.output)
     refuse_unwritable(options.output)
-    data = options.data or (("samples",) if options.smoke else ())
-    part = read_sources(
-        data, seed=options.seed, crops_per_photo=options.crops_per_photo, strict=options.strict
-    )
+    part = options.read()
     folder = open_folder(options.output)
     with counter("packing photographs") as progress:
         skipped = write_pack(
             part,
-            " + ".join(data),
+            " + ".join(options.sources),
             folder,
             threads=options.workers or 4 * (os.cpu_count() or 1),
             on_progress=progress,

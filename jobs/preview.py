@@ -1,7 +1,7 @@
 """Draw the ranked sets that can be made of photographs."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import tyro
 
 from rankloop.cluster import refuse_temporary
 from rankloop.command_line import at_least, read, run_job
-from rankloop.datasets.readers import read_sources
+from rankloop.datasets.options import SourceOptions
 from rankloop.previews import save_previews
 from rankloop.storage import open_folder, refuse_unwritable
 
@@ -27,13 +27,11 @@ blur_x_noise), nested_crops, quadruplet, or all. The last line printed is the fo
 
 
 @dataclass(frozen=True)
-class PreviewOptions:
+class PreviewOptions(SourceOptions):
     """Options of jobs/preview.py."""
 
-    data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH")]] = (
-        field(default=())
-    )
-    """Data sources, as in the other jobs' --data."""
+    crops_per_photo: int = 0
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
     ranked_set: str = "all"
     """Which ranked set to draw."""
     output: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = "preview"
@@ -42,10 +40,6 @@ class PreviewOptions:
     """Photographs to draw sets of."""
     size: int = 224
     """Side in pixels of the sets' images."""
-    seed: int = 0
-    """Decides which photographs, and everything random about the sets."""
-    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Draw small sets of the samples, to try the job out."""
 
 
 def main() -> str:
@@ -54,10 +48,9 @@ def main() -> str:
     at_least(1, images=options.images, size=options.size)
     refuse_temporary("--output", options.output)
     refuse_unwritable(options.output)
-    data = options.data or (("samples",) if options.smoke else ())
     folder = open_folder(options.output)
     skipped = save_previews(
-        read_sources(data, seed=options.seed, crops_per_photo=0),
+        options.read(),
         options.ranked_set,
         folder,
         images=1 if options.smoke else options.images,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 # Tests that start processes take minutes where others take milliseconds.
-_FIRST = ("integration", "tuning", "training", "jobs", "scoring", "streams")
+_FIRST = ("integration", "tuning", "training", "jobs", "scoring", "streams", "tracking")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

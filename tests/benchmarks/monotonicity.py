@@ -6,7 +6,8 @@
 PSNR and SSIM (scikit-image) and HaarPSI (Reisenhofer et al. 2018). A pair of levels from 1 on
 counts when the metric says that the higher one is farther from the photograph; the pair of the
 photograph and level 1 counts when they differ, and has a column of its own.
-`jobs/preview.py PHOTOS --ranked-set all` draws the ladders.
+Ctrl-C ends with the table of the photographs done so far. `jobs/preview.py PHOTOS --ranked-set all`
+draws the ladders.
 """
 
 import argparse
@@ -85,20 +86,25 @@ def main() -> None:
         if is_image_name(path.name)
     )[: options.limit]  # fmt: skip
     total: dict[str, dict[str, np.ndarray]] = {}
+    done = 0
+    order = rng(0, "photographs").permutation(len(paths))
     with ProcessPoolExecutor(options.processes) as pool, counter("photographs") as progress:
-        for done, found in enumerate(pool.map(shares, paths), 1):
-            for name, metrics in found.items():
-                for label, pair in metrics.items():
-                    sums = total.setdefault(name, {}).setdefault(label, np.zeros(2))
-                    sums += pair
-            progress(done, len(paths))
+        try:
+            for done, found in enumerate(pool.map(shares, [paths[i] for i in order]), 1):
+                for name, metrics in found.items():
+                    for label, pair in metrics.items():
+                        sums = total.setdefault(name, {}).setdefault(label, np.zeros(2))
+                        sums += pair
+                progress(done, len(paths))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
     labels = list(next(iter(total.values())))
     print(f"{'distortion':34}{'says it is monotone':>20}" + "".join(f"{x:>9}" for x in labels))
     for name, metrics in total.items():
         says = "yes" if DISTORTIONS[name].is_monotone else "no"
         row = "".join(f"{fell / of:9.4f}" for fell, of in metrics.values())
         print(f"{name:34}{says:>20}{row}")
-    print(f"{len(paths)} photographs")
+    print(f"{done} of {len(paths)} photographs, in random order")
 
 
 if __name__ == "__main__":

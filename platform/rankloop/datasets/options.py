@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import psutil
@@ -10,11 +11,50 @@ import tyro
 
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
+from rankloop.datasets.part import Part
 from rankloop.datasets.prepare import prepare
+from rankloop.datasets.readers import read_sources
 from rankloop.datasets.splits import SplitName
 
 # Share of the machine's memory that decoded images may take; more is decoded as it is needed.
 MEMORY_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Data sources of jobs that neither split nor label."""
+
+    data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH")]] = (
+        field(default=())
+    )
+    """Data sources, as in the other jobs' --data."""
+    seed: int = 0
+    """Seed of everything random, such as the crops of samples."""
+    crops_per_photo: int = 40
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
+    strict: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Refuse data sources that list images which are not there, rather than skip and list them."""
+    smoke: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Take the samples, and few of them, to try the job out."""
+
+    def read(self) -> Part:
+        """Return what the sources hold; of samples, where none is named, under ``smoke``.
+
+        Raises:
+            ConfigError: a source is not named as it should be, or none is named.
+            DataError: one is missing, empty or malformed.
+        """
+        return read_sources(
+            self.sources,
+            seed=self.seed,
+            crops_per_photo=self.crops_per_photo,
+            strict=self.strict,
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources."""
+        return self.data or (("samples",) if self.smoke else ())
 
 
 @dataclass(frozen=True)
