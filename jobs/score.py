@@ -11,6 +11,7 @@ import tyro
 
 from rankloop.cluster import refuse_temporary
 from rankloop.command_line import read, run_job
+from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError, DataError
 from rankloop.progress import counter
 from rankloop.scoring.bulk import IN_PROCESS_LIMIT, Summary, score_paths
@@ -72,7 +73,9 @@ def main() -> str:
         raise ConfigError("no PATH is given: name the images or folders to score, or give --data")
     storage = open_folder(options.storage)
     named = expand_paths(options.paths) if options.paths else []
-    images = list(dict.fromkeys(named + (images_of_sources(options.data) if options.data else [])))
+    listed, skipped = images_of_sources(options.data) if options.data else ([], ())
+    # The same file may be named in two ways.
+    images = list({absolute(image): image for image in [*named, *listed]}.values())
     images = images[: SMOKE_IMAGES if options.smoke else None]
     with counter("images scored") as on_progress:
         summary = score_paths(
@@ -84,6 +87,10 @@ def main() -> str:
             on_progress=on_progress,
         )
     _report(summary, options.output)
+    if skipped:
+        print(f"{len(skipped)} images that --data lists are not there or cannot be used:")
+        for image, reason in skipped[:10]:
+            print(f"  {image}: {reason}")
     if not summary.scored:
         raise DataError(
             f"none of {summary.failed} images could be scored; {options.output} lists why, "

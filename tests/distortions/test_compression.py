@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -36,6 +37,14 @@ def test_jpeg_2000_layers_have_the_ratios(side: int | None, large_photo: np.ndar
     for count, ratio in enumerate(ratios, 1):
         data = encode_jpeg_2000(image, ratios[:count])
         assert image.size / len(data) == pytest.approx(ratio, rel=0.05)
+
+
+@pytest.mark.parametrize("side", [216, 240])
+def test_jpeg_2000_levels_differ_as_soon_as_their_streams_can(side: int, large_photo: np.ndarray):
+    image = np.ascontiguousarray(large_photo[:side, :side])
+    made = DISTORTIONS["jpeg2000"].ladder(image, rng(0)).astype(np.float64)
+    errors = [((version - made[0]) ** 2).mean() for version in made]
+    assert all(one < other for one, other in itertools.pairwise(errors))
 
 
 def test_surroundings_make_the_ratios_reachable():

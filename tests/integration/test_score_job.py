@@ -101,7 +101,7 @@ def test_ray_data_gives_the_same_table(place: Path) -> None:
     [
         (["nowhere", "photos"], "error: no checkpoint in "),
         (["result"], "error: no PATH is given"),
-        (["result", "--data", "folder:nowhere"], "error: "),
+        (["result", "--data", "folder:nowhere"], "error: there is no "),
         (["result", "nowhere"], "error: there is no image or folder nowhere"),
         (["result", "photos", "--output", "a.xlsx"], "error: output a.xlsx is neither .csv"),
         (["result", "photos/005.png"], "error: none of 1 images could be scored; scores.csv lists"),

@@ -75,8 +75,14 @@ def test_no_image_at_all_is_an_error(tmp_path: Path) -> None:
 
 def test_images_of_data_sources(tree: Path) -> None:
     names = ["a.JPG", "b.png", "sub/c.jpeg"]
-    found = images_of_sources([f"folder:{tree}", f"folder:{tree}/sub"])
+    found, skipped = images_of_sources([f"folder:{tree}", f"folder:{tree}/sub"])
     assert sorted(found) == [f"{tree}/{name}" for name in names]
+    assert skipped == ()
+    (tree / "list.csv").write_text("image,score\nb.png,1\nnone.png,2\n")
+    found, ((image, reason),) = images_of_sources([f"csv:{tree}/list.csv?higher_is_better=true"])
+    assert found == [f"{tree}/b.png"]
+    assert image == "none.png"
+    assert "none.png" in reason
 
 
 def test_crops_are_no_whole_images(tmp_path: Path) -> None:
@@ -89,5 +95,5 @@ def test_crops_are_no_whole_images(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match="is a crop of a photograph, and whole images are scored"):
+    with pytest.raises(DataError, match="is a crop of a photograph, or shrunk, and whole"):
         images_of_sources([f"ssranking:{tmp_path}"])

@@ -55,7 +55,11 @@ def test_the_same_bytes_on_one_two_and_four_workers_and_after_a_restart(photos: 
     streams = _stream(f"folder:{photos}", name)
     plain = _images(plain_batches(streams, 0, 6))
     assert plain.shape[2:] == (SIZE, SIZE, 3)
-    assert torch.equal(_images(ray_batches(streams, 3, 6, data_workers=2)), plain[12:])
+    through_ray = list(ray_batches(streams, 3, 6, data_workers=2))
+    assert torch.equal(_images(through_ray), plain[12:])
+    for one, other in zip(plain_batches(streams, 3, 6), through_ray, strict=True):
+        assert one["sets"].keys() == other["sets"].keys()
+        assert all(torch.equal(one["sets"][name], other["sets"][name]) for name in one["sets"])
     if name == "gaussian_blur":
         for workers in (1, 2, 4):
             assert torch.equal(_images(ray_batches(streams, 0, 6, data_workers=workers)), plain)

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rankloop.datasets.density_maps import inside
+from rankloop.datasets.density_maps import inside_image
 from rankloop.errors import ImageError
 from rankloop.images import crop, decode, read_bytes, shrink
 
@@ -52,7 +52,7 @@ def load_crowd(row: Mapping[str, Any]) -> CrowdPhotograph:
             region = None if region is None else region[y : y + height, x : x + width]
     except ImageError as error:
         raise ImageError(f"{row['uri']}: {error}") from error
-    here = inside(points, image.shape[0], image.shape[1])
+    here = inside_image(points, image.shape[0], image.shape[1])
     return CrowdPhotograph(image, points[here], region, int(len(here) - here.sum()))
 
 

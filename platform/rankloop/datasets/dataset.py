@@ -17,7 +17,8 @@ IMAGE_SCHEMA = pa.schema(
         pa.field("image", pa.string(), nullable=False),
         # Where its bytes are: a local path, an URI, or "package:skimage/data/coffee.png".
         pa.field("uri", pa.string(), nullable=False),
-        # (x, y, width, height) in pixels of the decoded photograph; null for all of it.
+        # (x, y, width, height) in pixels of the photograph, shrunk to longest_side if there is one;
+        # null for all of it.
         pa.field("crop", pa.list_(pa.int32(), 4)),
         # The photograph (or person, or reference) it comes from: never on two sides of a split.
         pa.field("source", pa.string(), nullable=False),

@@ -10,7 +10,7 @@ SIGMA = 15.0
 _SIGMAS = 4.0
 
 
-def inside(points: np.ndarray, height: int, width: int) -> np.ndarray:
+def inside_image(points: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return which points have their nearest pixel in an image, bool (n,), of float (n, 2)."""
     nearest = np.rint(points)
     # Comparisons with NaN are false: such points are outside.
@@ -38,7 +38,7 @@ def density_map(
         outside: number of points that are not in the image, which are left out.
     """
     points = np.asarray(points, np.float64).reshape(-1, 2)
-    here = inside(points, height, width)
+    here = inside_image(points, height, width)
     columns, rows = np.rint(points[here]).astype(np.int64).T
     density = np.zeros((height, width), np.float32)
     np.add.at(density, (rows, columns), 1.0)

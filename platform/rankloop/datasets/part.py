@@ -17,7 +17,7 @@ class ImageRow:
     Attributes:
         image: its name, unique within the source.
         uri: absolute local path, URI or ``package:`` URI of the photograph.
-        crop: (x, y, width, height) in pixels of the photograph, or None for all of it.
+        crop: (x, y, width, height) in pixels of the (shrunk) photograph, or None for all of it.
         source: what it must share a split with; None when the reader does not know.
         split: the split that the data source itself gives, or None.
         score: its score in the direction of the part, or None.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rankloop.datasets.dataset import Dataset
-from rankloop.datasets.density_maps import inside
+from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.splits import check_labelled
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
@@ -71,15 +71,17 @@ def prepare(
         DataError: no image can be read, or too few to learn from.
     """
     rows = dataset.images.select(
-        ["image", "uri", "crop", "longest_side", "hidden_blur", "points"]
+        ["image", "uri", "crop", "longest_side", "hidden_blur"]
     ).to_pylist()
+    points = dataset.images["points"].combine_chunks()
     fits = len(rows) * size * size * 3 <= max_bytes
     pixels = np.empty((len(rows), size, size, 3), np.uint8) if fits else None
     reasons: dict[int, str] = {}
     outside: list[int] = []
 
     def read(members: Sequence[int]) -> int:
-        for index, image in _read_photograph([(i, rows[i]) for i in members], size, outside):
+        with_points = [(i, {**rows[i], "points": points[i].as_py()}) for i in members]
+        for index, image in _read_photograph(with_points, size, outside):
             if isinstance(image, ImageError):
                 reasons[index] = str(image)
             elif pixels is not None:
@@ -129,7 +131,7 @@ def _read_photograph(
         return
     for index, row in members:
         if row["points"]:
-            here = inside(np.array(row["points"]), *photograph.shape[:2])
+            here = inside_image(np.array(row["points"]), *photograph.shape[:2])
             if not here.all():
                 outside.append(len(here) - int(here.sum()))
         try:

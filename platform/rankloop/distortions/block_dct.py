@@ -55,7 +55,11 @@ def _noisy_compression(
 
 
 def dct_coefficients(image: np.ndarray) -> np.ndarray:
-    """Return the DCT of the blocks of Y, Cb and Cr, float32 (rows, columns, 3, 32, 32)."""
+    """Return the DCT of the 32 x 32 blocks of Y, Cb and Cr of an image, uint8 (h, w, 3).
+
+    Returns:
+        float32 (rows, columns, 3, 32, 32), the image mirrored to whole blocks.
+    """
     height, width, _ = image.shape
     ycbcr = cv2.transform(image.astype(np.float32), RGB_TO_YCBCR.astype(np.float32))
     below, right = -height % _BLOCK, -width % _BLOCK
@@ -67,7 +71,7 @@ def dct_coefficients(image: np.ndarray) -> np.ndarray:
 
 
 def write_from_dct(coefficients: np.ndarray, version: np.ndarray) -> None:
-    """Undo `dct_coefficients` into a version, uint8 (h, w, 3)."""
+    """Undo `dct_coefficients` into a version, uint8 (h, w, 3); the coefficients are used up."""
     height, width, _ = version.shape
     rows, columns = coefficients.shape[:2]
     blocks = scipy.fft.idctn(coefficients, axes=(3, 4), norm="ortho", overwrite_x=True)

@@ -28,7 +28,7 @@ _CORRELATION_SIGMA = 1.0
 _HIGH_PASS_RADIUS = 10.0
 # Of the deviation that a PSNR means: 0.1 dB below.
 _CLOSE_ENOUGH = 0.99
-_CORRECTIONS = 10
+_CORRECTIONS = 30
 _BLOCK = 8
 # Luminance quantisation of the JPEG standard (ITU-T T.81, table K.1).
 _JPEG_LUMINANCE = np.array(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rankloop.distortions.distortion import Distortion, Versions
-from rankloop.distortions.pixels import GREY_LEVELS, LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB, look_up, put
+from rankloop.distortions.pixels import LUMA, RGB_TO_YCBCR, YCBCR_TO_RGB, put
 from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
 
@@ -22,14 +22,14 @@ def _contrast(
 ) -> None:
     mean = float(np.dot(cv2.mean(image)[:3], LUMA))
     for factor, version in zip(factors, versions, strict=True):
-        look_up(image, mean + factor * (GREY_LEVELS - mean), version)
+        put(version, cv2.addWeighted(image, factor, image, 0.0, mean * (1 - factor), version))
 
 
 def _contrast_authors(
     image: np.ndarray, generator: np.random.Generator, factors: Sequence[float], versions: Versions
 ) -> None:
     for factor, version in zip(factors, versions, strict=True):
-        look_up(image, factor * GREY_LEVELS, version)
+        put(version, cv2.addWeighted(image, factor, image, 0.0, 0.0, version))
 
 
 def _saturation(

@@ -41,21 +41,26 @@ def expand_paths(paths: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def images_of_sources(specs: Sequence[str]) -> list[str]:
-    """Return the images of data sources (READER:PATH), each once.
+def images_of_sources(specs: Sequence[str]) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Return the images of data sources (READER:PATH), each once, and what they list in vain.
+
+    Returns:
+        images: where they are.
+        skipped: (image, reason) of those that are missing or cannot be used.
 
     Raises:
         ConfigError: a source is not named as it should be.
-        DataError: one is missing, empty or malformed, or has images that are crops of photographs.
+        DataError: one is missing, empty or malformed, or has images that are crops of photographs
+            or shrunk before they are used.
     """
-    rows = read_sources(specs, seed=0, crops_per_photo=0).images
-    for row in rows:
-        if row.crop is not None:
+    part = read_sources(specs, seed=0, crops_per_photo=0)
+    for row in part.images:
+        if row.crop is not None or row.longest_side is not None:
             raise DataError(
-                f"{row.image} of {' '.join(specs)} is a crop of a photograph, and whole images are "
-                "scored: save the crops as files"
+                f"{row.image} of {' '.join(specs)} is a crop of a photograph, or shrunk, and whole "
+                "images are scored: save them as files"
             )
-    return list(dict.fromkeys(row.uri for row in rows))
+    return list(dict.fromkeys(row.uri for row in part.images)), part.skipped
 
 
 def _is_folder(path: str) -> bool:

@@ -134,6 +134,11 @@ def load_latest(parent: Folder, *, training: bool = True) -> Checkpoint | None:
     return None
 
 
+def newest_step(parent: Folder) -> int | None:
+    """Return the step of a run's newest checkpoint, whole or not, or None when there is none."""
+    return max((int(name.removeprefix("step-")) for name in _steps(parent)), default=None)
+
+
 def restored_model(method: Method, config: Any, checkpoint: Checkpoint) -> nn.Module:
     """Return a checkpoint's model on the CPU, in evaluation mode.
 

@@ -5,13 +5,14 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import torch
 
 from rankloop import errors
-from rankloop.errors import ConfigError, RankloopError, TrainingError
+from rankloop.errors import ConfigError, RankloopError, StorageError, TrainingError
 from rankloop.methods import find_method
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder
@@ -127,8 +128,11 @@ def train_distributed(
     finally:
         messages.put(None)
         listener.join()
+        # After Ctrl-C in a Ray that goes on, workers end here: they cannot report any more.
         messages.shutdown()
-        folder.remove(SCRATCH)
+        # They may still write there then.
+        with suppress(StorageError):
+            folder.remove(SCRATCH)
     for failure, tried_again in failures:
         # A storage that was away for a moment, say, is no failure once the run has ended well.
         if not (survived and tried_again):

@@ -159,6 +159,7 @@ def train(
             go_on = on_report(report_at(progress, len(progress.reports) - 1))
         if not go_on:
             if not due:
+                progress.replaced = _added(before, here, data, worker)
                 _save(folder, identity, model, optimizer, progress)
             break
     return model.eval()

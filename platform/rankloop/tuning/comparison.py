@@ -88,6 +88,7 @@ def run_comparison(
         with tracking.ending(parent):
             watcher = TrackingWatcher(tracking, context, parent, len(runs))
             train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
+            watcher.add_results()
             metrics = {row.name: _row_metrics(context, row, seeds) for row in rows}
             result = write_result(
                 folder,

@@ -7,7 +7,7 @@ from rankloop.figures import save_figures
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.plots.training_curves import training_curves
-from rankloop.training.checkpoints import Checkpoint, load_latest
+from rankloop.training.checkpoints import Checkpoint, load_latest, newest_step
 from rankloop.training.experiment import write_result
 from rankloop.training.final import final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
@@ -30,16 +30,20 @@ def make_run_result(context: RunContext, name: str) -> list[str]:
         CheckpointError: the checkpoint cannot be used.
     """
     run = context.run_folder(name)
+    if run.has("result.json"):
+        known = run.read_json("result.json")
+        step = newest_step(run / "checkpoints")
+        wanted = list(_splits(context, known["steps_trained"])) or ["validation"]
+        if known["steps_trained"] == step and list(known["metrics"]) == wanted:
+            return ["result.json", *(f"{PLOTS}/{file}" for file in (run / PLOTS).names())]
     checkpoint = load_latest(run / "checkpoints")
     if checkpoint is None:
         return []
-    splits = list(context.splits) if checkpoint.step == context.base.steps else []
-    if run.has("result.json"):
-        known = run.read_json("result.json")
-        wanted = splits or ["validation"]
-        if known["steps_trained"] == checkpoint.step and list(known["metrics"]) == wanted:
-            return ["result.json", *(f"{PLOTS}/{file}" for file in (run / PLOTS).names())]
-    return _made(context, name, checkpoint, splits)
+    return _made(context, name, checkpoint, list(_splits(context, checkpoint.step)))
+
+
+def _splits(context: RunContext, step: int) -> tuple[Split, ...]:
+    return context.splits if step == context.base.steps else ()
 
 
 def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[Split]) -> list[str]:

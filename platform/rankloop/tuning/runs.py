@@ -140,7 +140,7 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
 
 
 def _make_result(context: RunContext, name: str) -> None:
-    # Here, where all is loaded; what fails is made again at the end, and its error reported there.
+    # Here, where all is loaded. What fails is made again by the driver, which reports its error.
     try:
         make_run_result(context, name)
     except Exception as error:

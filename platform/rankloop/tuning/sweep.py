@@ -124,10 +124,9 @@ def run_sweep(
             )
             best = best_trial(study)
             if best is None:
-                first = next(
-                    iter(watcher.failures), {"traceback": "see result folders of its runs"}
-                )
-                raise SweepError(f"none of {plan.trials} trials finished; {first['traceback']}")
+                first = next(iter(watcher.failures), {})
+                why = first.get("traceback", "see the result folders of its runs")
+                raise SweepError(f"none of {plan.trials} trials finished; {why}")
             if best.value == UNDEFINED:
                 raise SweepError(
                     f"validation {context.metric} is undefined for every trial: all scores or all "
@@ -137,6 +136,7 @@ def run_sweep(
                 if trial.state.is_finished():
                     run = Run(run_name(trial.number), trial.params, plan.seed, trial.number)
                     watcher.ended_before(run.as_config(), trial.state == TrialState.FAIL)
+            watcher.add_results()
             winner = _final(context, prepared, run_name(best.number), best.params)
             result = _conclude(context, prepared, plan, study, best, winner, watcher)
             _track(tracking, parent, context, prepared, plan, study, winner, result)

@@ -1,10 +1,12 @@
 """Shows runs while they train: a line per event on the terminal, every value in MLflow."""
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from rankloop.errors import StorageError
+from rankloop.progress import counter
 from rankloop.tracking import Tracking, data_tags
 from rankloop.tracking.runs import first_line
 from rankloop.training.checkpoints import load_latest
@@ -37,6 +39,9 @@ class TrackingWatcher(RunWatcher):
         self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
+        # One at a time and beside Tune's own loop, which must not wait for pictures.
+        self._results = ThreadPoolExecutor(1, thread_name_prefix="rankloop-results")
+        self._made: dict[str, Future[list[str]]] = {}
 
     def started(self, run: dict[str, Any]) -> None:
         """Open the MLflow run, or go on in the one opened before a restart."""
@@ -57,7 +62,7 @@ class TrackingWatcher(RunWatcher):
         folder = self._context.run_folder(run["name"])
         if failed and folder.has(FAILURE):
             self.failures.append(folder.read_json(FAILURE))
-        self._add_result(run["name"])
+        self._make_result(run["name"])
         self._tracking.finish(self.run_ids[run["name"]], "FAILED" if failed else "FINISHED")
 
     def _open(self, run: dict[str, Any]) -> None:
@@ -100,27 +105,37 @@ class TrackingWatcher(RunWatcher):
             # A full disk may be what failed it.
             with suppress(StorageError):
                 self._context.run_folder(run["name"]).write_json(FAILURE, failure)
-            self._add_result(run["name"])
+            self._make_result(run["name"])
             self._tracking.finish(run_id, "FAILED")
             self._say(run["name"], f"failed: {last_line}")
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
         self._tracking.set_tags(run_id, {"stopped_early": str(stopped).lower()})
-        self._add_result(run["name"])
+        self._make_result(run["name"])
         self._tracking.finish(run_id, "FINISHED")
         how = "stopped early" if stopped else "finished"
         self._say(
             run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)"
         )
 
-    def _add_result(self, name: str) -> None:
+    def add_results(self) -> None:
+        """Wait for the results of all runs that have ended, and log them to their MLflow runs."""
+        failed = {failure["run"] for failure in self.failures}
+        with counter("results of runs") as progress:
+            for done, (name, made) in enumerate(self._made.items(), 1):
+                try:
+                    files = made.result()
+                except Exception as error:
+                    if name not in failed:
+                        self.failures.append({"run": name, "error": first_line(error)})
+                    continue
+                self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
+                progress(done, len(self._made))
+        self._made.clear()
+
+    def _make_result(self, name: str) -> None:
         # A finished run has made it; one that was stopped early or lost its process has not.
-        try:
-            files = make_run_result(self._context, name)
-        except Exception as error:
-            self.failures.append({"run": name, "error": first_line(error)})
-            return
-        self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
+        self._made[name] = self._results.submit(make_run_result, self._context, name)
 
     def _say(self, name: str, what: str) -> None:
         print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)

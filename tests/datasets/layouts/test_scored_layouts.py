@@ -244,6 +244,7 @@ def test_mlive(tmp_path: Path, write_photos: WritePhotos, space: str):
     assert part.higher_is_better is False
     rows = _rows(part)
     found = {name: (row.score, row.distortion) for name, row in rows.items()}
+    assert {row.level for row in rows.values()} == {None}
     # The same file name in both parts is two images with two scores.
     assert found == {
         "blurjpeg/seals_blur1.bmp": (10.0, "blur1_x_jpeg0"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import cv2
 import numpy as np
 
+from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.layouts.tree import Tree
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
@@ -100,12 +101,10 @@ def encode_region(mask: np.ndarray) -> bytes:
     return encode(np.repeat(gray[:, :, np.newaxis], 3, axis=2))
 
 
-def inside(points: list[tuple[float, float]], mask: np.ndarray) -> list[tuple[float, float]]:
+def inside_region(points: list[tuple[float, float]], mask: np.ndarray) -> list[tuple[float, float]]:
     """Return the points whose nearest pixel is in the mask, bool (h, w)."""
-    height, width = mask.shape
-    kept = []
-    for x, y in points:
-        column, row = round(x), round(y)
-        if 0 <= column < width and 0 <= row < height and mask[row, column]:
-            kept.append((x, y))
-    return kept
+    places = np.array(points).reshape(-1, 2)
+    here = inside_image(places, *mask.shape)
+    columns, rows = np.rint(places[here]).astype(np.int64).T
+    here[here] = mask[rows, columns]
+    return [point for point, kept in zip(points, here, strict=True) if kept]

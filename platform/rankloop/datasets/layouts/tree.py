@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -27,8 +28,9 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # Of the MATLAB 5 format.
 _MAT_HEADER, _COMPRESSED = 128, 15
+_BYTES_PER_ELEMENT = 8
 # Of an Excel sheet.
-_MAX_ROWS = 2**20
+_MAX_ROWS, _MAX_COLUMNS = 2**20, 100
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,12 @@ def read_mat(location: str) -> dict[str, Any]:
     try:
         if _HDF5 in data[:1024]:
             with h5py.File(io.BytesIO(data), "r") as file:
-                # HDF5 stores the columns of a MATLAB matrix as its rows.
-                return {
-                    name: _matrix(value)
-                    for name, value in file.items()
-                    if isinstance(value, h5py.Dataset)
-                }
-        _check_inflated(data)
+                stored = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset)}
+                total = sum(value.nbytes for value in stored.values())
+                if total > MAX_BYTES:
+                    raise ValueError(f"its variables are above the limit of {MAX_BYTES} bytes")
+                return {name: _matrix(value) for name, value in stored.items()}
+        _check_size(data)
         content: dict[str, Any] = scipy.io.loadmat(io.BytesIO(data))  # type: ignore[arg-type]
     except Exception as error:  # hostile bytes reach many kinds
         raise DataError(
@@ -141,9 +142,22 @@ def read_mat(location: str) -> dict[str, Any]:
     return content
 
 
-def _check_inflated(data: bytes) -> None:
-    """Raise ValueError if the compressed elements of a file of version 5 to 7 grow too large."""
-    order = "<" if data[126:128] == b"IM" else ">"
+def _check_size(data: bytes) -> None:
+    """Raise ValueError if a file of version 4 to 7 would take too much memory."""
+    # A variable of text may claim any shape without holding it.
+    variables = scipy.io.whosmat(
+        io.BytesIO(data),  # type: ignore[arg-type]
+        chars_as_strings=False,
+    )
+    shapes = [shape for _, shape, _ in variables]
+    total = sum(_BYTES_PER_ELEMENT * math.prod(shape) for shape in shapes)
+    if total > MAX_BYTES:
+        raise ValueError(f"its variables are above the limit of {MAX_BYTES} bytes")
+    orders = {b"IM": "<", b"MI": ">"}
+    order = orders.get(data[_MAT_HEADER - 2 : _MAT_HEADER])
+    if order is None:
+        # Version 4 compresses nothing.
+        return
     place, total = _MAT_HEADER, 0
     while place + 8 <= len(data):
         kind, length = struct.unpack_from(f"{order}II", data, place)
@@ -157,11 +171,10 @@ def _check_inflated(data: bytes) -> None:
 
 
 def _matrix(stored: Any) -> np.ndarray:
-    if stored.nbytes > MAX_BYTES:
-        raise ValueError(f"a matrix of {stored.nbytes} bytes is above the limit of {MAX_BYTES}")
     # Of an empty matrix MATLAB stores the size.
     if stored.attrs.get("MATLAB_empty"):
         return np.empty([int(length) for length in np.asarray(stored)])
+    # HDF5 stores the columns of a MATLAB matrix as its rows.
     return np.asarray(stored).T
 
 
@@ -192,8 +205,8 @@ def read_sheet(location: str, sheet: str | None = None) -> list[list[Any]]:
         book = openpyxl.load_workbook(data, read_only=True, data_only=True)
         chosen = book.worksheets[0] if sheet is None else book[sheet]
         # A row may claim any number, and all before it would be filled in.
-        rows = chosen.iter_rows(values_only=True, max_row=_MAX_ROWS)
-        return [list(row) for row in rows]
+        rows = chosen.iter_rows(values_only=True, max_row=_MAX_ROWS, max_col=_MAX_COLUMNS)
+        return [list(row) for row in rows if any(cell is not None for cell in row)]
     except DataError:
         raise
     except Exception as error:  # hostile bytes reach many kinds

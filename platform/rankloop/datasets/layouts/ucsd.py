@@ -9,7 +9,7 @@ from rankloop.datasets.layouts.heads import (
     crowd_part,
     encode_region,
     head_points,
-    inside,
+    inside_region,
     points_file,
 )
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
@@ -32,7 +32,7 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
         options: none.
 
     Raises:
-        DataError: no frame is there, or a file is missing or malformed.
+        DataError: no frame has points, or the region is missing or malformed.
     """
     tree = open_tree(path)
     below = {name.rpartition("/")[2].lower(): name for name in tree.below("", (".mat",))}
@@ -57,7 +57,7 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
         if not 1 <= frame <= len(clips[clip]):
             raise DataError(f"{labels} holds frames 1 to {len(clips[clip])}")
         marked = head_points(_field(clips[clip][frame - 1], "loc", location)[:, :2])
-        points = inside(marked, mask)
+        points = inside_region(marked, mask)
         outside.append(len(marked) - len(points))
         return ImageRow(
             name,

@@ -8,7 +8,7 @@ from rankloop.datasets.layouts.heads import (
     crowd_part,
     encode_region,
     head_points,
-    inside,
+    inside_region,
     points_file,
     polygon_mask,
 )
@@ -60,7 +60,7 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
             mask = _region(tree, side, scene)
             regions[scene] = mask, encode_region(mask)
         mask, region = regions[scene]
-        points = inside(marked, mask)
+        points = inside_region(marked, mask)
         outside.append(len(marked) - len(points))
         return ImageRow(
             name,
