@@ -12,18 +12,20 @@ import tyro
 from rankloop.cluster import refuse_temporary
 from rankloop.command_line import at_least, read, run_job
 from rankloop.datasets.options import SourceOptions
-from rankloop.previews import save_previews
+from rankloop.previews import check_name, save_previews
+from rankloop.ranking.recipes import RECIPES
 from rankloop.storage import open_folder, refuse_unwritable
 
-DESCRIPTION = """Draw ranked sets of photographs as labelled contact sheets.
+DESCRIPTION = f"""Draw ranked sets of photographs as labelled contact sheets.
 
 Examples:
   python jobs/preview.py samples --ranked-set gaussian_blur
   python jobs/preview.py folder:photos --ranked-set all --output preview
   python jobs/preview.py shanghaitech:part_A --ranked-set nested_crops --images 5
 
-A ranked set is a distortion (gaussian_blur, jpeg, …), a crossing of two (blur_x_jpeg,
-blur_x_noise), nested_crops, quadruplet, or all. The last line printed is the folder of the PNGs."""
+Ranked sets: all, quadruplet, {", ".join(RECIPES)}.
+
+Images are drawn pixel by pixel. The last line printed is the folder of the PNGs."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def main() -> str:
     """Run the job and return the folder of the pictures."""
     options = read(PreviewOptions, DESCRIPTION, args=sys.argv[1:])
     at_least(1, images=options.images, size=options.size)
+    check_name(options.ranked_set)
     refuse_temporary("--output", options.output)
     refuse_unwritable(options.output)
     folder = open_folder(options.output)

@@ -73,17 +73,19 @@ def main() -> str:
         raise ConfigError("no PATH is given: name the images or folders to score, or give --data")
     storage = open_folder(options.storage)
     named = expand_paths(options.paths) if options.paths else []
-    listed, skipped = images_of_sources(options.data) if options.data else ([], ())
-    # The same file may be named in two ways.
-    images = list({absolute(image): image for image in [*named, *listed]}.values())
-    images = images[: SMOKE_IMAGES if options.smoke else None]
+    listed, skipped = images_of_sources(options.data) if options.data else ({}, ())
+    # Of a file that is named in two ways, the data's own name is kept.
+    images = {absolute(image): (image, image) for image in named}
+    images |= {absolute(uri): (uri, name) for uri, name in listed.items()}
+    chosen = list(images.values())[: SMOKE_IMAGES if options.smoke else None]
     with counter("images scored") as on_progress:
         summary = score_paths(
             options.checkpoint,
-            images,
+            [uri for uri, _ in chosen],
             options.output,
             workers=options.workers or None,
             batch_size=options.batch_size,
+            names=[name for _, name in chosen],
             on_progress=on_progress,
         )
     _report(summary, options.output)

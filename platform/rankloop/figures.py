@@ -25,7 +25,7 @@ def save_figures(
             continue
         figure.supxlabel(f"labels: {annotator}", x=0.99, ha="right", fontsize=8, color=GREY)
         png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=120)
+        figure.savefig(png, format="png", dpi="figure")
         (folder / "plots").write_bytes(name, png.getvalue())
         names.append(f"plots/{name}")
     return names

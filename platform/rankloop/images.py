@@ -111,6 +111,23 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ImageError(f"cannot decode the image: {_reason(error)}") from error
 
 
+def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse what `decode` would refuse by a file's first bytes, without decoding it.
+
+    Raises:
+        ImageError: empty, too large, or of no format that `decode` takes.
+    """
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
+
+
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 

@@ -1,7 +1,7 @@
 """Pictures of the ranked sets that can be made of photographs."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +14,9 @@ from rankloop.images import fit, load_whole
 from rankloop.plots.ranked_sets import ranked_sets_figure
 from rankloop.progress import counter
 from rankloop.randomness import rng
+from rankloop.ranking.quadruplets import QUADRUPLET as IMAGES_OF_QUADRUPLET
 from rankloop.ranking.quadruplets import BlurRange, quadruplet
+from rankloop.ranking.ranked_set import RankedSet
 from rankloop.ranking.recipes import RECIPES, find_recipe
 from rankloop.storage import Folder
 
@@ -43,38 +45,43 @@ def save_previews(
         ConfigError: there is no such ranked set.
         DataError: no photograph can be used.
     """
-    if name not in (ALL, QUADRUPLET):
-        find_recipe(name)
+    check_name(name)
     photographs, skipped = _photographs(part, images, size, seed)
     names = [*RECIPES, QUADRUPLET] if name == ALL else [name]
     with counter("drawing ranked sets") as progress:
         for done, each in enumerate(names, 1):
             try:
                 figure = _figure(each, photographs, size, seed)
-            except ConfigError as error:
+            except (ConfigError, DataError) as error:
                 # A distortion whose package is not installed is no reason to lose the others.
                 if name != ALL:
                     raise
                 skipped.append((each, str(error)))
                 continue
             png = io.BytesIO()
-            figure.savefig(png, format="png", dpi=100)
+            figure.savefig(png, format="png", dpi="figure")
             folder.write_bytes(f"{each}.png", png.getvalue())
             progress(done, len(names))
     return skipped
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError unless there is such a ranked set to draw; says the nearest."""
+    if name not in (ALL, QUADRUPLET):
+        find_recipe(name)
+
+
 def _photographs(
     part: Part, wanted: int, size: int, seed: int
-) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
+) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
     rows = sorted(part.images, key=lambda row: row.image)
-    found: list[np.ndarray] = []
+    found: dict[str, np.ndarray] = {}
     skipped: list[tuple[str, str]] = []
     for i in rng(seed, "preview").permutation(len(rows)):
         if len(found) == wanted:
             break
         try:
-            found.append(_photograph(rows[i], size))
+            found[rows[i].image] = _photograph(rows[i], size)
         except ImageError as error:
             skipped.append((rows[i].image, str(error)))
     if not found:
@@ -95,20 +102,29 @@ def _photograph(row: ImageRow, size: int) -> np.ndarray:
     return image
 
 
-def _figure(name: str, photographs: list[np.ndarray], size: int, seed: int) -> Figure:
+def _figure(name: str, photographs: Mapping[str, np.ndarray], size: int, seed: int) -> Figure:
     if name == QUADRUPLET:
         return _quadruplets(photographs, size, seed)
-    # Every ladder shows the same part of a photograph.
-    sets = [
-        find_recipe(name)(image, rng(seed, "preview", i), size)
-        for i, image in enumerate(photographs)
-    ]
-    labels = [_label(name, level) for level in sets[0].levels.tolist()]
-    return ranked_sets_figure([made.images for made in sets], labels, title=_title(name))
+    sets: dict[str, RankedSet] = {}
+    for i, (image, photograph) in enumerate(photographs.items()):
+        try:
+            # Every ladder shows the same part of a photograph.
+            sets[image] = find_recipe(name)(photograph, rng(seed, "preview", i), size)
+        except ImageError as error:
+            reason = f"{image}: {error}"
+    if not sets:
+        raise DataError(f"no photograph can be used for {name}: {reason}")
+    levels = next(iter(sets.values())).levels.tolist()
+    return ranked_sets_figure(
+        [made.images for made in sets.values()],
+        [_label(name, level) for level in levels],
+        title=_title(name),
+        names=list(sets),
+    )
 
 
-def _quadruplets(photographs: list[np.ndarray], size: int, seed: int) -> Figure:
-    squares = [fit(image, None, size) for image in photographs]
+def _quadruplets(photographs: Mapping[str, np.ndarray], size: int, seed: int) -> Figure:
+    squares = [fit(image, None, size) for image in photographs.values()]
     if len(squares) < 2:
         squares = [*squares, squares[0][:, ::-1]]
     load: Callable[[int], np.ndarray] = squares.__getitem__
@@ -116,20 +132,27 @@ def _quadruplets(photographs: list[np.ndarray], size: int, seed: int) -> Figure:
         quadruplet(load, len(squares), _QUADRUPLET_BLURS, seed=seed, step=0, item=item)
         for item in range(len(photographs))
     ]
-    labels = ["x₁", "x₂", "x₁ blurred", "x₂ blurred"]
-    return ranked_sets_figure(sets, labels, title="quadruplet: both blurred alike")
+    low, high = _QUADRUPLET_BLURS.low, _QUADRUPLET_BLURS.high
+    title = f"quadruplet: both blurred alike, here by {low} to {high} pixels"
+    return ranked_sets_figure(sets, IMAGES_OF_QUADRUPLET, title=title)
 
 
 def _label(name: str, level: list[int]) -> str:
+    if name in MLIVE:
+        return "; ".join(
+            f"{distortion.replace('_', ' ')} {DISTORTIONS[distortion].parameters[number - 1]}"
+            for distortion, number in zip(MLIVE[name], level, strict=True)
+        )
     if name in DISTORTIONS:
         parameters = ("original", *DISTORTIONS[name].parameters)
         return f"{level[0]}: {parameters[level[0]]}"
-    return ", ".join(map(str, level))
+    return f"crop {level[0]}"
 
 
 def _title(name: str) -> str:
     if name in DISTORTIONS:
-        return f"{name}\n{DISTORTIONS[name].meaning}"
+        order = "" if DISTORTIONS[name].is_monotone else " (a higher level need not be worse)"
+        return f"{name}: {DISTORTIONS[name].meaning}{order}"
     if name in MLIVE:
-        return f"{name}: levels of {' and '.join(MLIVE[name])}"
+        return f"{name}: one is worse than another if neither strength is less; else no order"
     return f"{name}: each inside the one before"

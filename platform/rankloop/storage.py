@@ -21,10 +21,10 @@ _REMEDIES = {
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
     errno.EACCES: "no permission: give a --storage folder that you may write to",
     errno.EPERM: "no permission: give a --storage folder that you may write to",
-    errno.EROFS: "the disk is read-only: give another --storage folder",
-    errno.ENOENT: "there can be no folder: give another --storage folder",
-    errno.ENOTDIR: "a part of that path is a file: give another --storage folder",
-    errno.EEXIST: "a part of that path is a file: give another --storage folder",
+    errno.EROFS: "the disk is read-only: give another folder",
+    errno.ENOENT: "there can be no folder: give another folder",
+    errno.ENOTDIR: "a part of that path is a file: give another folder",
+    errno.EEXIST: "a part of that path is a file: give another folder",
 }
 
 

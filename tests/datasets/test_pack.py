@@ -138,21 +138,31 @@ def test_a_changed_file_is_packed_again(tmp_path: Path, write_photos: WritePhoto
     assert len(folder.names()) == 4
 
 
-def test_other_data_cut_off_leave_no_pack(
+def test_a_pack_stays_whole_until_the_next_one_is(
     tmp_path: Path, write_photos: WritePhotos, monkeypatch: pytest.MonkeyPatch
 ):
+    write_photos(tmp_path / "a", ["1.png", "2.png"])
     folder = open_folder(str(tmp_path / "pack"))
-    for name in ("a", "b"):
-        write_photos(tmp_path / name, ["1.png", "2.png"])
-        part = read_sources([f"folder:{tmp_path / name}"], seed=0)
-        if name == "a":
-            write_pack(part, name, folder, threads=1)
-            continue
-        monkeypatch.setattr(module, "_parquet", lambda table: 1 / 0)
+    part = read_sources([f"folder:{tmp_path / 'a'}"], seed=0)
+    write_pack(part, "a", folder, threads=1)
+    before = _contents(read_pack(str(tmp_path / "pack")))
+    write_photos(tmp_path / "a", ["2.png", "3.png"])
+    part = read_sources([f"folder:{tmp_path / 'a'}"], seed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_table", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            write_pack(part, name, folder, threads=1)
-    with pytest.raises(DataError, match="is no whole pack"):
-        read_pack(str(tmp_path / "pack"))
+            write_pack(part, "a", folder, threads=1)
+    assert _contents(read_pack(str(tmp_path / "pack"))) == before
+    # As a killed call leaves it.
+    (tmp_path / "pack" / ".shard-00006-x.parquet.f20ef59").write_bytes(b"half")
+    write_pack(part, "a", folder, threads=1)
+    assert sorted(_contents(read_pack(str(tmp_path / "pack")))) == ["1.png", "2.png", "3.png"]
+    names = sorted(name.partition("-")[0] for name in folder.names())
+    assert names == ["images", "pack.json", "pairs", "shard"]
+
+
+def _contents(part: Part) -> dict[str, bytes]:
+    return {row.image: read_bytes(row.uri) for row in part.images}
 
 
 def test_passwords_are_not_packed(layout: str, tmp_path: Path):
@@ -163,14 +173,14 @@ def test_passwords_are_not_packed(layout: str, tmp_path: Path):
     assert b"secret" not in written
 
 
-def test_other_data_are_packed_anew(tmp_path: Path, write_photos: WritePhotos):
-    for name, files in (("a", ["1.png", "2.png"]), ("b", ["3.png", "4.png"])):
-        write_photos(tmp_path / name, files)
-        part = read_sources([f"folder:{tmp_path / name}"], seed=0)
-        write_pack(part, name, open_folder(str(tmp_path / "pack")), threads=1)
-    packed = read_pack(str(tmp_path / "pack"))
-    assert [row.image for row in packed.images] == ["3.png", "4.png"]
-    assert read_bytes(packed.images[1].uri) == (tmp_path / "b" / "4.png").read_bytes()
+def test_a_pack_of_other_data_is_never_replaced(tmp_path: Path, write_photos: WritePhotos):
+    write_photos(tmp_path, ["1.png", "2.png"])
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "pack"))
+    write_pack(part, "a", folder, threads=1)
+    with pytest.raises(DataError, match="holds a pack of a: give another --output for b"):
+        write_pack(part, "b", folder, threads=1)
+    assert len(read_pack(str(tmp_path / "pack")).images) == 2
 
 
 def test_through_a_bucket(layout: str, s3_folder: str):
@@ -186,18 +196,23 @@ def test_a_pack_that_leaves_its_folder_is_refused(layout: str, tmp_path: Path, n
     import pyarrow.parquet as pq
 
     write_pack(read_sources([layout], seed=0), "x", open_folder(str(tmp_path / "p")), threads=1)
-    table = pq.read_table(tmp_path / "p" / "images.parquet")
+    (images,) = (tmp_path / "p").glob("images-*.parquet")
+    table = pq.read_table(images)
     stolen = table.set_column(1, table.schema.field(1), [[name] * len(table)])
-    pq.write_table(stolen, tmp_path / "p" / "images.parquet")
+    pq.write_table(stolen, images)
     with pytest.raises(DataError, match="no shard's name"):
+        read_pack(str(tmp_path / "p"))
+    description = tmp_path / "p" / "pack.json"
+    description.write_text(description.read_text().replace(images.name, name))
+    with pytest.raises(DataError, match="no table's name"):
         read_pack(str(tmp_path / "p"))
 
 
 def test_another_version(layout: str, tmp_path: Path):
     write_pack(read_sources([layout], seed=0), "x", open_folder(str(tmp_path / "p")), threads=1)
     path = tmp_path / "p" / "pack.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 7'))
-    with pytest.raises(DataError, match="version 7 and this is 1"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 7'))
+    with pytest.raises(DataError, match="version 7 and this is 2"):
         read_pack(str(tmp_path / "p"))
 
 

@@ -89,6 +89,8 @@ def test_another_generator_gives_another_ladder(photo: np.ndarray):
 
 @pytest.mark.parametrize("levels", [[5], [-1], []])
 def test_unknown_levels_are_refused(levels: list[int], photo: np.ndarray):
+    with pytest.raises(TypeError, match="integer"):
+        DISTORTIONS["gaussian_noise"].ladder(photo, rng(0), [1.5])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="gaussian_noise: give at least one of 0 to 4"):
         _ladder("gaussian_noise", photo, levels)
 
@@ -144,5 +146,5 @@ def test_what_is_not_monotone_says_so():
 @pytest.mark.parametrize("name", sorted(NEEDS_BM3D))
 def test_bm3d_is_asked_for_by_name(name: str, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "bm3d", None)
-    with pytest.raises(ConfigError, match=r"rankloop\[bm3d\]"):
+    with pytest.raises(ConfigError, match="pip install bm3d"):
         _ladder(name, photo, [1])

@@ -49,12 +49,29 @@ def test_crossed_ladder_is_a_partial_order_of_all_combinations(photo: np.ndarray
 
 
 def test_the_second_distortion_draws_the_same_after_each_level_of_the_first():
+    # One pixel of another colour, lest the versions be the same.
     gray = np.full((300, 300, 3), 128, np.uint8)
+    gray[150, 150] = 255
     blur, noise = DISTORTIONS["gaussian_blur"], DISTORTIONS["gaussian_noise_live"]
-    made = crossed_ladder(gray, rng(0), 200, blur, noise).images.reshape(3, 3, 200, 200, 3)
-    np.testing.assert_array_equal(made[0], made[1])
-    np.testing.assert_array_equal(made[0], made[2])
-    assert made[0, 0].std() == pytest.approx(255 * 0.001**0.5, rel=0.02)
+    made = crossed_ladder(gray, rng(0), 280, blur, noise).images.reshape(3, 3, 280, 280, 3)
+    far = np.ones((280, 280), bool)
+    far[90:190, 90:190] = False
+    np.testing.assert_array_equal(made[0][:, far], made[1][:, far])
+    np.testing.assert_array_equal(made[0][:, far], made[2][:, far])
+    assert made[0, 0][far].std() == pytest.approx(255 * 0.001**0.5, rel=0.02)
+
+
+def test_levels_that_are_the_same_image_make_no_ranked_set(photo: np.ndarray):
+    gray = np.repeat(photo[:, :, :1], 3, axis=2)
+    with pytest.raises(ImageError, match=r"its levels \[0\] and \[1\] are the same image"):
+        ladder(gray, rng(0), 200, DISTORTIONS["saturation"])
+    assert len(ladder(gray, rng(0), 200, DISTORTIONS["saturation"], [2]).images) == 1
+    # Asked for twice, a level is the same image twice.
+    assert len(ladder(photo, rng(0), 200, DISTORTIONS["jpeg"], [1, 1, 2]).images) == 3
+    flat = np.full((300, 300, 3), 90, np.uint8)
+    blur, jpeg = DISTORTIONS["gaussian_blur"], DISTORTIONS["jpeg"]
+    with pytest.raises(ImageError, match="are the same image"):
+        crossed_ladder(flat, rng(0), 200, blur, jpeg)
 
 
 def test_crossed_ladder_with_level_0(photo: np.ndarray):

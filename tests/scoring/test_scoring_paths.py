@@ -80,7 +80,7 @@ def test_images_of_data_sources(tree: Path) -> None:
     assert skipped == ()
     (tree / "list.csv").write_text("image,score\nb.png,1\nnone.png,2\n")
     found, ((image, reason),) = images_of_sources([f"csv:{tree}/list.csv?higher_is_better=true"])
-    assert found == [f"{tree}/b.png"]
+    assert found == {f"{tree}/b.png": "b.png"}
     assert image == "none.png"
     assert "none.png" in reason
 

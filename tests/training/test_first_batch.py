@@ -11,10 +11,17 @@ def test_every_stream_of_images_is_drawn(data, tiny_config):
     assert set(figures) == {"first_batch_labelled.png", "first_batch_unlabelled.png"}
     figure = figures["first_batch_unlabelled.png"]
     assert figure is not None
-    stream = SSRANKING.streams(config, data, 0)["unlabelled"]
-    np.testing.assert_array_equal(
-        figure.axes[0].images[0].get_array(), stream.row(0, 0)["images"][0]
-    )
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["x₁", "x₂", "x₁ blurred", "x₂ blurred"]
+    stream = SSRANKING.streams(config, data, 0)["labelled"]
+    orders = {1: "first", -1: "second"}
+    expected = [
+        f"labelled: the {orders[int(stream.row(0, item)['delta'])]} is better" for item in range(4)
+    ]
+    figure = figures["first_batch_labelled.png"]
+    assert figure is not None
+    texts = [text.get_text().replace("\n", " ") for text in figure.axes[0].texts]
+    assert texts == ["image 1", "image 2", *expected]
 
 
 def test_levels_are_written_and_streams_without_images_left_out():
@@ -23,5 +30,5 @@ def test_levels_are_written_and_streams_without_images_left_out():
 
     figure = _drawn("sets", ExampleStream(1, row))
     assert figure is not None
-    assert [axes.get_title() for axes in figure.axes] == ["level 0, 1", "level 2, 3"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["level 0, 1", "level 2, 3"]
     assert _drawn("scores", ExampleStream(1, lambda step, item: {"x": np.zeros(3)})) is None

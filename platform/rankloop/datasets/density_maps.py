@@ -5,6 +5,8 @@ import math
 import cv2
 import numpy as np
 
+from rankloop.errors import ConfigError
+
 # TPAMI paper, section 5.1.
 SIGMA = 15.0
 _SIGMAS = 4.0
@@ -36,7 +38,12 @@ def density_map(
     Returns:
         density: float32 (height, width), people per pixel; its sum is the number of points inside.
         outside: number of points that are not in the image, which are left out.
+
+    Raises:
+        ConfigError: sigma is not a finite number above 0.
     """
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ConfigError(f"sigma {sigma} must be a finite number of pixels above 0")
     points = np.asarray(points, np.float64).reshape(-1, 2)
     here = inside_image(points, height, width)
     columns, rows = np.rint(points[here]).astype(np.int64).T

@@ -16,14 +16,17 @@ import pyarrow.parquet as pq
 from rankloop.datasets.locations import absolute, join
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError, ImageError
-from rankloop.images import read_bytes
+from rankloop.images import check_header, read_bytes
 from rankloop.packed import packed_uri, write_shard
 from rankloop.storage import Folder, without_password
 
-VERSION = 1
+VERSION = 2
 SHARD_BYTES = 128 * 2**20
 _SHARD = re.compile(r"shard-\d{5}-[0-9a-f]{16}\.parquet")
-_DESCRIPTION, _IMAGES, _PAIRS = "pack.json", "images.parquet", "pairs.parquet"
+_TABLE = re.compile(r"(images|pairs)-[0-9a-f]{16}\.parquet")
+# Notes for going on, and files that a killed call had not renamed yet.
+_LEFT_BEHIND = re.compile(r"\d{5}\.unfinished\.json|\.(shard|images|pairs|\d{5}|pack)[-.].*")
+_DESCRIPTION = "pack.json"
 _SCHEMA = pa.schema(
     [
         pa.field("image", pa.string(), nullable=False),
@@ -55,7 +58,7 @@ def write_pack(
     """Pack a data set; what describes it is written last, so that half a pack is none.
 
     A call that was interrupted goes on where it was, and reads again what it could not read. A
-    finished pack is made anew.
+    finished pack of the same source is made anew, and stays whole for its readers until then.
 
     Args:
         part: what its reader found.
@@ -65,13 +68,18 @@ def write_pack(
         on_progress: called with (photographs done, photographs in all) after each shard.
 
     Returns:
-        (image, reason) of the images that could not be read, which are left out.
+        (image, reason) of the images that could not be read, or are none by their first bytes: they
+        are left out.
 
     Raises:
-        DataError: no image can be read.
+        DataError: no image can be read, or the folder holds a pack of another source.
         StorageError: the folder cannot be written.
     """
-    folder.remove(_DESCRIPTION)
+    data = without_password(name)
+    if folder.has(_DESCRIPTION) and (before := folder.read_json(_DESCRIPTION).get("data")) != data:
+        raise DataError(
+            f"{folder} holds a pack of {before}: give another --output for {data}, or remove it"
+        )
     uris = list(dict.fromkeys(row.uri for row in part.images))
     places: dict[str, tuple[str, int]] = {}
     reasons: dict[str, str] = {}
@@ -91,22 +99,24 @@ def write_pack(
         raise DataError(f"none of {len(uris)} images of {name} can be read: {reasons[uris[0]]}")
     skipped = tuple((row.image, reasons[row.uri]) for row in part.images if row.uri in reasons)
     kept = [row for row in part.images if row.uri in places]
-    folder.write_bytes(_IMAGES, _parquet(_table(kept, places)))
+    images = _write_table(folder, "images", _table(kept, places))
     names = {row.image for row in kept}
     pairs = [pair for pair in part.pairs if names.issuperset(pair)]
     better, worse = zip(*pairs, strict=True) if pairs else ((), ())
     table = pa.table([better, worse], schema=_pair_schema())
-    folder.write_bytes(_PAIRS, _parquet(table))
+    listed = _write_table(folder, "pairs", table)
     description = {
         "version": VERSION,
-        "data": without_password(name),
+        "data": data,
+        "images": images,
+        "pairs": listed,
         "higher_is_better": part.higher_is_better,
         "score_name": part.score_name,
         "counts": dict(part.counts),
         "skipped": [[image, without_password(why)] for image, why in (*part.skipped, *skipped)],
     }
     folder.write_json(_DESCRIPTION, description)
-    _tidy(folder, {shard for shard, _ in places.values()})
+    _tidy(folder, {images, listed, *(shard for shard, _ in places.values())})
     return skipped
 
 
@@ -127,8 +137,7 @@ def read_pack(path: str) -> Part:
                 f"{folder} is a pack of version {description['version']} and this is {VERSION}: "
                 "pack the data again with jobs/ingest.py"
             )
-        images = pq.read_table(io.BytesIO(read_bytes(join(folder, _IMAGES)))).to_pylist()
-        pairs = pq.read_table(io.BytesIO(read_bytes(join(folder, _PAIRS)))).to_pylist()
+        images, pairs = (_read_table(folder, description[name]) for name in ("images", "pairs"))
         return Part(
             [_row(folder, row) for row in images],
             [(pair["better"], pair["worse"]) for pair in pairs],
@@ -178,10 +187,29 @@ def _digest(uris: Sequence[str]) -> str:
     return hashlib.blake2b("\0".join(uris).encode(), digest_size=16).hexdigest()
 
 
-def _tidy(folder: Folder, shards: set[str]) -> None:
-    """Remove what a whole pack does not need: notes for going on, and shards of earlier packs."""
+def _write_table(folder: Folder, what: str, table: pa.Table) -> str:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    data = buffer.getvalue()
+    # Named by what is in it, as shards are: readers of the pack before still find theirs.
+    name = f"{what}-{hashlib.blake2b(data, digest_size=8).hexdigest()}.parquet"
+    folder.write_bytes(name, data)
+    return name
+
+
+def _read_table(folder: str, name: str) -> list[dict[str, Any]]:
+    if not _TABLE.fullmatch(name):
+        raise DataError(f"{folder}: {name!r} is no table's name: do not trust this pack")
+    table = pq.read_table(io.BytesIO(read_bytes(join(folder, name))))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _tidy(folder: Folder, needed: set[str]) -> None:
+    """Remove what a whole pack does not need: what earlier packs, crashes and notes have left."""
     for name in folder.names():
-        if name.endswith(".unfinished.json") or (_SHARD.fullmatch(name) and name not in shards):
+        ours = _SHARD.fullmatch(name) or _TABLE.fullmatch(name) or _LEFT_BEHIND.fullmatch(name)
+        if ours and name not in needed:
             folder.remove(name)
 
 
@@ -192,7 +220,9 @@ def _contents(
 
     def read(uri: str) -> bytes | ImageError:
         try:
-            return read_bytes(uri)
+            content = read_bytes(uri)
+            check_header(content)
+            return content
         except ImageError as error:
             return error
 
@@ -221,12 +251,6 @@ def _table(rows: Sequence[ImageRow], places: Mapping[str, tuple[str, int]]) -> p
 
 def _pair_schema() -> pa.Schema:
     return pa.schema([pa.field(side, pa.string(), nullable=False) for side in ("better", "worse")])
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
 
 
 def _row(folder: str, row: dict[str, Any]) -> ImageRow:

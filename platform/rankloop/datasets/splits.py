@@ -201,8 +201,10 @@ def check_labelled(dataset: Dataset) -> None:
         )
     )
     if "validation" not in in_split and scored < 2:
+        images = dataset.images["split"].to_pylist().count("validation")
         raise DataError(
-            f"nothing in the validation split is labelled (dropped or counted: {dropped}): label "
-            "more pairs of more sources; where a split column names train and test only, leave it "
-            "empty for the images that may become validation"
+            f"nothing to choose by: of {len(dataset.images)} images {images} are in the validation "
+            f"split, without a labelled pair or two scores (dropped or counted: {dropped}): give "
+            "more images of more sources, or more labels; where a split column names train and "
+            "test only, leave it empty for the images that may become validation"
         )

@@ -67,7 +67,7 @@ def _bm3d_package() -> Any:
     except ImportError as error:
         raise ConfigError(
             "this distortion needs BM3D, whose licence allows non-commercial use only: "
-            "pip install 'rankloop[bm3d]', or use 'denoising' (non-local means)"
+            "pip install bm3d, or use 'denoising' (non-local means)"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """What a distortion is: named parameters of the papers, and one way to make all levels together."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,7 @@ class Distortion:
 
         Raises:
             ConfigError: a level is unknown or there are none.
+            TypeError: a level is no integer.
             ValueError: not such an image.
         """
         check_image(image)
@@ -91,7 +93,9 @@ class Distortion:
         Raises:
             ConfigError: a level is unknown, or there are none.
         """
-        wanted = list(self.levels) if levels is None else [int(level) for level in levels]
+        wanted = (
+            list(self.levels) if levels is None else [operator.index(level) for level in levels]
+        )
         unknown = [level for level in wanted if level not in self.levels]
         if unknown or not wanted:
             raise ConfigError(

@@ -33,10 +33,12 @@ class ExampleStream:
         row: (step, item) to named arrays of fixed shape and dtype, images as uint8 (k, h, w, 3);
             item is in [0, rows_per_step). The training loop counts what is in a column
             ``replaced``: see `rankloop.methods.replaced_images`.
+        image_names: what the k images of a row are, for pictures; empty if nothing is to be said.
     """
 
     rows_per_step: int
     row: Callable[[int, int], dict[str, np.ndarray]]
+    image_names: tuple[str, ...] = ()
 
 
 # Stream name -> column name -> tensor whose first dimension is the row.

@@ -19,8 +19,7 @@ class ReplacedImages:
 
     def __call__(self, row: int, reason: str) -> None:
         """Take note of an image by its row number in the dataset."""
-        # Every image was read once before training began: this one has changed or vanished since.
-        _log.warning("image %d can no longer be read and is replaced by another: %s", row, reason)
+        _log.warning("image %d cannot be used and is replaced by another: %s", row, reason)
         self._rows.append(row)
 
     def column(self) -> np.ndarray:

@@ -23,7 +23,14 @@ from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.models import resnet, shallow
 from rankloop.models.scorer import build_scorer
-from rankloop.ranking.quadruplets import BlurRange, blurred_pair, labelled_pair, quadruplet
+from rankloop.ranking.quadruplets import (
+    BLURRED_PAIR,
+    QUADRUPLET,
+    BlurRange,
+    blurred_pair,
+    labelled_pair,
+    quadruplet,
+)
 
 SMALLEST_INPUT = {
     "resnet18": resnet.MINIMUM_INPUT_SIZE,
@@ -155,7 +162,9 @@ def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str
     if _uses_unlabelled(config):
         pool = split_indices(data.dataset, "train")
         streams["unlabelled"] = ExampleStream(
-            config.unlabelled_sets, partial(_unlabelled_row, data, pool, config, seed)
+            config.unlabelled_sets,
+            partial(_unlabelled_row, data, pool, config, seed),
+            QUADRUPLET if config.self_supervision == "qrc" else BLURRED_PAIR,
         )
     return streams
 

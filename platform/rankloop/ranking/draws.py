@@ -38,6 +38,5 @@ def first_readable(draw: Callable[[int], T], attempts: int, what: str) -> T:
         except ImageError as error:
             last = error
     raise DataError(
-        f"{what}: {attempts} draws in a row held an image that cannot be read, the last: "
-        f"{last}; check that the images are still there"
+        f"{what}: {attempts} draws in a row held an image that cannot be used, the last: {last}"
     ) from last

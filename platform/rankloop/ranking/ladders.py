@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rankloop.distortions.distortion import Distortion
+from rankloop.errors import ImageError
 from rankloop.randomness import rng
 from rankloop.ranking.ranked_set import RankedSet
 from rankloop.ranking.sub_images import SubImage, sub_image
@@ -31,11 +32,13 @@ def ladder(
 
     Raises:
         ConfigError: a level is unknown.
-        ImageError: the image is smaller than the sub-image.
+        ImageError: the image is smaller than the sub-image, or does not change from one level to
+            another.
     """
     wanted = distortion.checked_levels(levels)
     sub = sub_image(image, generator, size)
-    return RankedSet(_versions(sub, generator, distortion, wanted), np.array(wanted)[:, np.newaxis])
+    made = _versions(sub, generator, distortion, wanted)
+    return _distinct(RankedSet(made, np.array(wanted)[:, np.newaxis]))
 
 
 def _versions(
@@ -77,7 +80,8 @@ def crossed_ladder(
 
     Raises:
         ConfigError: a level is unknown.
-        ImageError: the image is smaller than the sub-image.
+        ImageError: the image is smaller than the sub-image, or does not change from one level to
+            another.
     """
     rows, columns = first.checked_levels(levels), second.checked_levels(levels)
     sub = sub_image(image, generator, size)
@@ -93,4 +97,20 @@ def crossed_ladder(
         seen = np.ascontiguousarray(version[top : top + height, left : left + width])
         versions.append(around.cut(second.ladder(seen, rng(seed, "second"), columns)))
     crossed = [[row, column] for row in rows for column in columns]
-    return RankedSet(np.concatenate(versions), np.array(crossed))
+    return _distinct(RankedSet(np.concatenate(versions), np.array(crossed)))
+
+
+def _distinct(made: RankedSet) -> RankedSet:
+    """Refuse versions of different levels that are the same image: neither is worse.
+
+    Grey photographs have no saturation to lose, small ones hold too few bits to be hit.
+    """
+    seen: dict[bytes, list[int]] = {}
+    for image, level in zip(made.images, made.levels.tolist(), strict=True):
+        same = seen.setdefault(image.tobytes(), level)
+        if same != level:
+            raise ImageError(
+                f"its levels {same} and {level} are the same image, so that neither is worse: use "
+                "larger or less uniform images, or fewer levels"
+            )
+    return made

@@ -19,6 +19,10 @@ from rankloop.errors import ConfigError, DataError
 from rankloop.randomness import rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, Load, OnSkip, first_readable, reporting
 
+# What the images of a row are.
+QUADRUPLET = ("x₁", "x₂", "x₁ blurred", "x₂ blurred")
+BLURRED_PAIR = ("x", "x blurred")
+
 
 @dataclass(frozen=True)
 class BlurRange:

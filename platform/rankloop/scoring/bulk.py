@@ -64,6 +64,7 @@ def score_paths(
     *,
     workers: int | None = None,
     batch_size: int = BATCH,
+    names: Sequence[str] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """Write the score of every image to a table with the columns ``image, score, error``.
@@ -80,6 +81,7 @@ def score_paths(
             process. By default 1 for up to IN_PROCESS_LIMIT images, else what the machine or
             cluster has room for.
         batch_size: images per call of the model.
+        names: what the table calls the images; their ``uris`` by default.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -95,15 +97,14 @@ def score_paths(
     scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     digest = checkpoint_digest(checkpoint)
     with open_partial(output, digest) as file:
-        done = keep_beginning(file, uris)
+        names = uris if names is None else names
+        done = keep_beginning(file, names)
         on_progress(done, len(uris))
         scores = _scores(checkpoint, scorer, uris[done:], workers, batch_size)
         with closing(scores):
             for some in scores:
-                names = uris[done : done + len(some)]
-                append_rows(
-                    file, [Row(name, *score) for name, score in zip(names, some, strict=True)]
-                )
+                named = zip(names[done : done + len(some)], some, strict=True)
+                append_rows(file, [Row(name, *score) for name, score in named])
                 done += len(some)
                 on_progress(done, len(uris))
         failures, failed = _failures(partial_path(output, digest))

@@ -41,11 +41,11 @@ def expand_paths(paths: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def images_of_sources(specs: Sequence[str]) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+def images_of_sources(specs: Sequence[str]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     """Return the images of data sources (READER:PATH), each once, and what they list in vain.
 
     Returns:
-        images: where they are.
+        images: where each is, to its name in the data.
         skipped: (image, reason) of those that are missing or cannot be used.
 
     Raises:
@@ -60,7 +60,7 @@ def images_of_sources(specs: Sequence[str]) -> tuple[list[str], tuple[tuple[str,
                 f"{row.image} of {' '.join(specs)} is a crop of a photograph, or shrunk, and whole "
                 "images are scored: save them as files"
             )
-    return list(dict.fromkeys(row.uri for row in part.images)), part.skipped
+    return {row.uri: row.image for row in part.images}, part.skipped
 
 
 def _is_folder(path: str) -> bool:

@@ -22,13 +22,22 @@ def first_batch_figures(
 
 def _drawn(name: str, stream: ExampleStream) -> Figure | None:
     rows = [stream.row(0, item) for item in range(min(_SHOWN, stream.rows_per_step))]
-    sets = [row["images"] for row in rows if "images" in row and row["images"].ndim == 4]
-    if not sets:
+    rows = [row for row in rows if "images" in row and row["images"].ndim == 4]
+    if not rows:
         return None
-    levels = rows[0].get("levels")
-    labels = (
-        [f"image {number}" for number in range(1, len(sets[0]) + 1)]
-        if levels is None
-        else [f"level {', '.join(map(str, level))}" for level in np.atleast_2d(levels).tolist()]
+    count = len(rows[0]["images"])
+    labels = list(stream.image_names) or [f"image {number}" for number in range(1, count + 1)]
+    if "levels" in rows[0]:
+        levels = np.atleast_2d(rows[0]["levels"]).tolist()
+        labels = [f"level {', '.join(map(str, level))}" for level in levels]
+    names = [_order(int(row["delta"])) if "delta" in row else "" for row in rows]
+    return ranked_sets_figure(
+        [row["images"] for row in rows],
+        labels,
+        title=f"first batch: {name}",
+        names=names if any(names) else (),
     )
-    return ranked_sets_figure(sets, labels, title=f"first batch: {name}")
+
+
+def _order(delta: int) -> str:
+    return "labelled: the second is better" if delta < 0 else "labelled: the first is better"

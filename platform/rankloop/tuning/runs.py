@@ -155,6 +155,10 @@ class _Tally(Callback):
         self.finished: list[str] = []
         self.failures: list[tuple[str, str]] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        # For Tune's own snapshots, which are scratch.
+        return {}
+
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
