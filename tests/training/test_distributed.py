@@ -140,8 +140,9 @@ def test_a_failed_worker_is_replaced_and_nothing_changes(
     run, two_workers, data, pixels, tmp_path, fail
 ):
     """Killed, or left without its storage for a moment."""
-    # A worker serves 2 x 2 + 1 x 2 images a step: one fails while it prepares step 7 or so.
-    loader = FailingLoader(pixels, tmp_path / "failed", fail, after=44)
+    # A worker serves 2 x 2 + 1 x 2 images a step, and some in vain: one fails while it prepares
+    # step 8 or so, a few steps ahead of those that it trains.
+    loader = FailingLoader(pixels, tmp_path / "failed", fail, after=58)
     reports, last = run(tmp_path / "run", 2, replace(data, load=loader))
     assert loader.failed.exists()
     whole, last_whole = two_workers

@@ -143,6 +143,7 @@ def _turn_over(data: np.ndarray, bits: np.ndarray) -> None:
     np.bitwise_xor.at(data, bits // 8, (1 << (bits % 8)).astype(np.uint8))
 
 
+# None promises its order: an error that misleads the decoder may hide a worse one behind it.
 TRANSMISSIONS = (
     Distortion(
         "jpeg_transmission_errors",
@@ -150,6 +151,7 @@ TRANSMISSIONS = (
         "share of bits turned over in JPEG of quality 90, restarted at each row of blocks",
         f"{TID_2013}, #12",
         _jpeg_errors,
+        is_monotone=False,
         reach=_JPEG_BLOCK,
     ),
     Distortion(
@@ -158,6 +160,7 @@ TRANSMISSIONS = (
         "share of bits turned over in JPEG 2000 of 2.5 bits per pixel and tiles of 128 pixels",
         f"{TID_2013}, #13",
         _jpeg_2000_errors,
+        is_monotone=False,
         reach=_JPEG_2000_REACH,
     ),
     Distortion(
@@ -166,7 +169,6 @@ TRANSMISSIONS = (
         "signal-to-noise ratio in dB of a Rayleigh channel for JPEG 2000 of 2.5 bits per pixel",
         "LIVE release 2 (Sheikh et al. 2006)",
         _fast_fading,
-        # A burst that stops the decoder early may hide a worse one behind it.
         is_monotone=False,
         reach=_JPEG_2000_REACH,
     ),
