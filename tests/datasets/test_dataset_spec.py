@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from rankloop.datasets.spec import parse_spec
@@ -38,3 +40,11 @@ def test_options_of_a_file_system_stay_with_its_uri() -> None:
     assert spec.options == {"split": "official"}
     with pytest.raises(ConfigError, match="the nearest is 'split'"):
         parse_spec("tid2013:s3://b/x?splt=official", known)
+
+
+def test_options_of_a_reader_that_takes_none_are_refused(tmp_path: Path):
+    options = {"folder": frozenset[str]()}
+    with pytest.raises(ConfigError, match="folder takes no options, and there is no such path"):
+        parse_spec(f"folder:{tmp_path}?split=official", options)
+    (tmp_path / "a?b=c").mkdir()
+    assert parse_spec(f"folder:{tmp_path}/a?b=c", options).path == f"{tmp_path}/a?b=c"

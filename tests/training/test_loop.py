@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rankloop.errors import CheckpointError, ImageError, TrainingError
+from rankloop.errors import CheckpointError, DataError, ImageError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
@@ -333,3 +333,9 @@ def test_images_that_vanished_are_counted_over_the_whole_run(
     assert dict(last.state["replaced"]) == dict(expected)
     assert set(expected) == {2, 7}
     assert replaced_images(last, data.dataset) == {f"i{row}": expected[row] for row in (2, 7)}
+
+
+def test_head_counts_are_no_labels_for_blur(data, tiny_config):
+    crowds = replace(data, dataset=replace(data.dataset, score_name="count"))
+    with pytest.raises(DataError, match="numbers of heads, which say nothing of blur"):
+        SSRANKING.streams(tiny_config(), crowds, 0)

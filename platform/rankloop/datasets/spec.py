@@ -2,11 +2,14 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
 from rankloop.errors import ConfigError
+
+_OPTIONS = re.compile(r"\?\w+=")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def parse_spec(text: str, options_of: Mapping[str, frozenset[str]]) -> Spec:
         )
     known = options_of[reader]
     if not known:
+        if _OPTIONS.search(path) and "://" not in path and not os.path.exists(path):
+            raise ConfigError(f"{text!r}: {reader} takes no options, and there is no such path")
         return Spec(text, reader, path, {})
     path, _, query = path.partition("?")
     try:

@@ -13,8 +13,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import nn
 
-from rankloop.datasets.dataset import pair_indices, split_indices
+from rankloop.datasets.dataset import HEAD_COUNT, pair_indices, split_indices
 from rankloop.distortions.blur import BlurKind
+from rankloop.errors import DataError
 from rankloop.losses.lsep import lsep_loss
 from rankloop.losses.pairwise_ranking import pairwise_ranking_loss
 from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_consistency_loss
@@ -156,6 +157,11 @@ def _unlabelled_row(
 
 
 def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:
+    if data.dataset.score_name == HEAD_COUNT:
+        raise DataError(
+            f"the labels of {data.dataset.name} are numbers of heads, which say nothing of blur: "
+            "give the photographs as folder:PATH, where a synthetic annotator labels"
+        )
     better, worse = pair_indices(data.dataset, "train")
     n = config.labelled_pairs
     streams = {"labelled": ExampleStream(n, partial(_labelled_row, data, better, worse, n, seed))}

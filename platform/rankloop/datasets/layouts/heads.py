@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import cv2
 import numpy as np
 
+from rankloop.datasets.dataset import HEAD_COUNT
 from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.layouts.tree import Tree
 from rankloop.datasets.part import ImageRow, Part
@@ -44,7 +45,7 @@ def crowd_part(
     return Part(
         tree.present(rows, tree.folder).images,
         higher_is_better=True,
-        score_name="count",
+        score_name=HEAD_COUNT,
         counts={"points_outside_region": left_out} if left_out else {},
         skipped=tuple(skipped),
     )
