@@ -94,3 +94,13 @@ def _places(picture: np.ndarray, image: np.ndarray) -> int:
     return sum(
         np.array_equal(picture[y : y + height, x : x + width], image) for y, x in corners.tolist()
     )
+
+
+def test_a_photograph_that_one_ranked_set_cannot_use_is_named(tmp_path: Path):
+    _photos(tmp_path, 2)
+    Image.new("RGB", (90, 90), (80, 80, 80)).save(tmp_path / "gray.png")
+    part = read_sources([f"folder:{tmp_path}"], seed=0)
+    folder = open_folder(str(tmp_path / "out"))
+    ((name, reason),) = save_previews(part, "saturation", folder, images=3, size=40, seed=0)
+    assert name == "gray.png for saturation"
+    assert "are the same image" in reason

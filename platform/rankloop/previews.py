@@ -39,7 +39,7 @@ def save_previews(
         seed: of every draw.
 
     Returns:
-        (image, reason) of the photographs that could not be used.
+        (image, reason) of the photographs that could not be used, for a ranked set or at all.
 
     Raises:
         ConfigError: there is no such ranked set.
@@ -51,7 +51,7 @@ def save_previews(
     with counter("drawing ranked sets") as progress:
         for done, each in enumerate(names, 1):
             try:
-                figure = _figure(each, photographs, size, seed)
+                figure = _figure(each, photographs, size, seed, skipped)
             except (ConfigError, DataError) as error:
                 # A distortion whose package is not installed is no reason to lose the others.
                 if name != ALL:
@@ -102,18 +102,26 @@ def _photograph(row: ImageRow, size: int) -> np.ndarray:
     return image
 
 
-def _figure(name: str, photographs: Mapping[str, np.ndarray], size: int, seed: int) -> Figure:
+def _figure(
+    name: str,
+    photographs: Mapping[str, np.ndarray],
+    size: int,
+    seed: int,
+    skipped: list[tuple[str, str]],
+) -> Figure:
     if name == QUADRUPLET:
         return _quadruplets(photographs, size, seed)
     sets: dict[str, RankedSet] = {}
+    unusable: list[tuple[str, str]] = []
     for i, (image, photograph) in enumerate(photographs.items()):
         try:
             # Every ladder shows the same part of a photograph.
             sets[image] = find_recipe(name)(photograph, rng(seed, "preview", i), size)
         except ImageError as error:
-            reason = f"{image}: {error}"
+            unusable.append((f"{image} for {name}", str(error)))
     if not sets:
-        raise DataError(f"no photograph can be used for {name}: {reason}")
+        raise DataError(f"no photograph can be used for {name}: {unusable[0][1]}")
+    skipped += unusable
     levels = next(iter(sets.values())).levels.tolist()
     return ranked_sets_figure(
         [made.images for made in sets.values()],

@@ -57,11 +57,10 @@ def points_file(tree: Tree, *names: str) -> str:
     Raises:
         DataError: none is there.
     """
-    for name in names:
-        location = tree.uri(name)
-        if location is not None:
-            return location
-    raise DataError(f"its points, {names[0]}, do not exist")
+    found = tree.first(*names)
+    if found is None:
+        raise DataError(f"its points, {names[0]}, do not exist")
+    return found
 
 
 def head_points(matlab: np.ndarray) -> list[tuple[float, float]]:

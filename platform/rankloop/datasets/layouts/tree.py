@@ -53,16 +53,19 @@ class Tree:
         found = name if name in self.files else self.any_case.get(name.lower())
         return None if found is None else join(self.folder, found)
 
+    def first(self, *names: str) -> str | None:
+        """Return where the first of several possible files is, or None if none is there."""
+        return next(filter(None, map(self.uri, names)), None)
+
     def require(self, *names: str) -> str:
         """Return where the first of several possible files is.
 
         Raises:
             DataError: none is there.
         """
-        for name in names:
-            uri = self.uri(name)
-            if uri is not None:
-                return uri
+        found = self.first(*names)
+        if found is not None:
+            return found
         raise DataError(
             f"{self.folder} has no {' or '.join(names)} (it holds {len(self.files)} files): give "
             "the folder of the release, with the file names that it has"
