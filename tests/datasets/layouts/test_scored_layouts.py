@@ -381,21 +381,3 @@ def test_flive(tmp_path: Path, write_photos: WritePhotos, write_csv: WriteCsv):
     assert part.skipped == (
         ("EE371R/rq60.jpg", "it is in none of the lists of the official split"),
     )
-
-
-# Photographs without labels
-
-
-def test_pools(tmp_path: Path, write_photos: WritePhotos):
-    write_photos(tmp_path / "w" / "pristine_images", ["00001.bmp", "04744.bmp"])
-    write_photos(tmp_path / "w", ["other.bmp"])
-    part = _read(f"waterloo:{tmp_path}/w")
-    assert [row.image for row in part.images] == [
-        "pristine_images/00001.bmp",
-        "pristine_images/04744.bmp",
-    ]
-    assert part.higher_is_better is None
-    write_photos(tmp_path / "p", ["a/airfield/00000001.jpg", "a/apartment_building/outdoor/2.jpg"])
-    assert len(_read(f"places2:{tmp_path}/p").images) == 2
-    write_photos(tmp_path / "v", ["Places365_val_00000001.jpg"])
-    assert len(_read(f"places2:{tmp_path}/v").images) == 1
