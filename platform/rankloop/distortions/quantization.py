@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from rankloop.distortions.distortion import Distortion, Versions
+from rankloop.distortions.minimum_variance import minimum_variance_palettes
 from rankloop.distortions.pixels import GREY_LEVELS, look_up
 from rankloop.distortions.sources import AUTHORS, SUPPLEMENT
 
@@ -70,8 +71,9 @@ def _palette(
     image: np.ndarray, generator: np.random.Generator, counts: Sequence[int], versions: Versions
 ) -> None:
     photograph = Image.fromarray(image)
-    for count, version in zip(counts, versions, strict=True):
-        palette = photograph.quantize(count, Image.Quantize.MEDIANCUT)
+    for colors, version in zip(minimum_variance_palettes(image, counts), versions, strict=True):
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(colors.tobytes())
         dithered = photograph.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
         version[...] = dithered.convert("RGB")
 
