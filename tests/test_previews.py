@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rankloop.datasets.crowds import CrowdPhotograph
+from rankloop.datasets.part import ImageRow, Part
 from rankloop.datasets.readers import read_sources
 from rankloop.errors import DataError
 from rankloop.plots.ranked_sets import ranked_sets_figure
-from rankloop.previews import save_previews
+from rankloop.previews import heads_in_crops, save_previews
+from rankloop.randomness import rng
+from rankloop.ranking.nested_crops import nested_boxes
 from rankloop.ranking.recipes import RECIPES
 from rankloop.storage import open_folder
 
@@ -104,3 +108,29 @@ def test_a_photograph_that_one_ranked_set_cannot_use_is_named(tmp_path: Path):
     ((name, reason),) = save_previews(part, "saturation", folder, images=3, size=40, seed=0)
     assert name == "gray.png for saturation"
     assert "are the same image" in reason
+
+
+def test_heads_of_nested_crops_are_counted():
+    image = np.zeros((90, 120, 3), np.uint8)
+    heads = np.random.default_rng(0).uniform(-0.5, 89.5, (200, 2))
+    found = heads_in_crops(CrowdPhotograph(image, heads, None, 0), rng(1))
+    expected = []
+    for left, top, side in nested_boxes(90, 120, rng(1)).tolist():
+        mask = np.zeros((90, 120), bool)
+        mask[top : top + side, left : left + side] = True
+        # A head's pixel is the one whose middle is nearest.
+        expected.append(sum(mask[int(np.floor(y + 0.5)), int(np.floor(x + 0.5))] for x, y in heads))
+    assert found == expected
+    assert found[0] > found[-1] > 0
+
+
+def test_nested_crops_of_crowds_tell_their_heads(tmp_path: Path):
+    _photos(tmp_path, 1)
+    heads = [(40.0, 35.0), (2.0, 3.0)]
+    pictures = []
+    for points in (heads, None):
+        part = Part([ImageRow("a", str(tmp_path / "0.png"), points=points)])
+        folder = open_folder(str(tmp_path / f"out{points is None}"))
+        assert not save_previews(part, "nested_crops", folder, images=1, size=40, seed=0)
+        pictures.append(folder.read_bytes("nested_crops.png"))
+    assert pictures[0] != pictures[1]

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from rankloop.datasets.crowds import CrowdPhotograph, load_crowd
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.distortions import DISTORTIONS, MLIVE
 from rankloop.distortions.blur import BLUR_KINDS
 from rankloop.errors import ConfigError, DataError, ImageError
-from rankloop.images import fit, load_whole
+from rankloop.images import fit
 from rankloop.plots.ranked_sets import ranked_sets_figure
 from rankloop.progress import counter
 from rankloop.randomness import rng
+from rankloop.ranking.nested_crops import nested_boxes
 from rankloop.ranking.quadruplets import QUADRUPLET as IMAGES_OF_QUADRUPLET
 from rankloop.ranking.quadruplets import BlurRange, quadruplet
 from rankloop.ranking.ranked_set import RankedSet
@@ -21,6 +23,7 @@ from rankloop.ranking.recipes import RECIPES, find_recipe
 from rankloop.storage import Folder
 
 QUADRUPLET = "quadruplet"
+NESTED_CROPS = "nested_crops"
 ALL = "all"
 _QUADRUPLET_BLURS = BlurRange(BLUR_KINDS, 0.5, 4.0)
 
@@ -73,9 +76,9 @@ def check_name(name: str) -> None:
 
 def _photographs(
     part: Part, wanted: int, size: int, seed: int
-) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+) -> tuple[dict[str, CrowdPhotograph], list[tuple[str, str]]]:
     rows = sorted(part.images, key=lambda row: row.image)
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, CrowdPhotograph] = {}
     skipped: list[tuple[str, str]] = []
     for i in rng(seed, "preview").permutation(len(rows)):
         if len(found) == wanted:
@@ -92,19 +95,19 @@ def _photographs(
     return found, skipped
 
 
-def _photograph(row: ImageRow, size: int) -> np.ndarray:
-    image = load_whole(row.uri, row.crop, row.longest_side)
-    if min(image.shape[:2]) < size:
+def _photograph(row: ImageRow, size: int) -> CrowdPhotograph:
+    found = load_crowd(vars(row))
+    height, width, _ = found.image.shape
+    if min(height, width) < size:
         raise ImageError(
-            f"its {image.shape[1]} x {image.shape[0]} pixels hold no square of {size}: give a "
-            "smaller --size"
+            f"its {width} x {height} pixels hold no square of {size}: give a smaller --size"
         )
-    return image
+    return found
 
 
 def _figure(
     name: str,
-    photographs: Mapping[str, np.ndarray],
+    photographs: Mapping[str, CrowdPhotograph],
     size: int,
     seed: int,
     skipped: list[tuple[str, str]],
@@ -112,11 +115,16 @@ def _figure(
     if name == QUADRUPLET:
         return _quadruplets(photographs, size, seed)
     sets: dict[str, RankedSet] = {}
+    names = []
     unusable: list[tuple[str, str]] = []
     for i, (image, photograph) in enumerate(photographs.items()):
         try:
             # Every ladder shows the same part of a photograph.
-            sets[image] = find_recipe(name)(photograph, rng(seed, "preview", i), size)
+            sets[image] = find_recipe(name)(photograph.image, rng(seed, "preview", i), size)
+            names.append(image)
+            if name == NESTED_CROPS and len(photograph.points):
+                counts = heads_in_crops(photograph, rng(seed, "preview", i))
+                names[-1] += f"\nheads: {', '.join(map(str, counts))}"
         except ImageError as error:
             unusable.append((f"{image} for {name}", str(error)))
     if not sets:
@@ -127,12 +135,23 @@ def _figure(
         [made.images for made in sets.values()],
         [_label(name, level) for level in levels],
         title=_title(name),
-        names=list(sets),
+        names=names,
     )
 
 
-def _quadruplets(photographs: Mapping[str, np.ndarray], size: int, seed: int) -> Figure:
-    squares = [fit(image, None, size) for image in photographs.values()]
+def heads_in_crops(photograph: CrowdPhotograph, generator: np.random.Generator) -> list[int]:
+    """Count the heads in each of the nested crops that this generator draws, largest first."""
+    height, width, _ = photograph.image.shape
+    # The middle of the first pixel is (0, 0): a crop begins half a pixel before its first one.
+    x, y = photograph.points.T + 0.5
+    return [
+        int(((left <= x) & (x < left + side) & (top <= y) & (y < top + side)).sum())
+        for left, top, side in nested_boxes(height, width, generator).tolist()
+    ]
+
+
+def _quadruplets(photographs: Mapping[str, CrowdPhotograph], size: int, seed: int) -> Figure:
+    squares = [fit(found.image, None, size) for found in photographs.values()]
     if len(squares) < 2:
         squares = [*squares, squares[0][:, ::-1]]
     load: Callable[[int], np.ndarray] = squares.__getitem__

@@ -39,3 +39,12 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not an image")
     with pytest.raises(DataError, match=r"holds no image \(1 other files\): give one with .*jpg"):
         read_folder(str(tmp_path))
+
+
+def test_images_of_formats_that_are_not_read_are_counted(tmp_path: Path):
+    for name in ("a.png", "b.TIF", "c/d.gif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    part = read_folder(str(tmp_path))
+    assert [row.image for row in part.images] == ["a.png"]
+    assert part.counts == {"images_of_other_formats": 2}

@@ -5,6 +5,9 @@ from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 from rankloop.images import EXTENSIONS
 
+# Images that are not read: that they are there is said.
+_OTHER_EXTENSIONS = (".tif", ".tiff", ".gif", ".heic", ".avif", ".jxl", ".dng", ".nef", ".cr2")
+
 
 def read_folder(path: str) -> Part:
     """Return the images of a tree, named by their path relative to it, sorted.
@@ -24,7 +27,9 @@ def read_folder(path: str) -> Part:
             f"the folder {folder} holds no image ({len(files)} other files): "
             f"give one with {', '.join(sorted(EXTENSIONS))} files in it or below it"
         )
-    return Part([ImageRow(name, join(folder, name)) for name in names])
+    others = sum(name.lower().endswith(_OTHER_EXTENSIONS) for name in files)
+    counts = {"images_of_other_formats": others} if others else {}
+    return Part([ImageRow(name, join(folder, name)) for name in names], counts=counts)
 
 
 def is_image_name(name: str) -> bool:

@@ -71,8 +71,8 @@ def ranked_sets_figure(
         )
     for number, name in enumerate(names):
         middle = rows[0].shape[0] / 2 + number * (rows[0].shape[0] + _GAP)
-        short = textwrap.fill(name, _NAMES // _CHARACTER)
-        axes.text(-_GAP, middle, short, ha="right", va="center", fontsize=7)
+        lines = [textwrap.fill(line, _NAMES // _CHARACTER) for line in name.splitlines()]
+        axes.text(-_GAP, middle, "\n".join(lines), ha="right", va="center", fontsize=7)
     top = 1 - _GAP / full_height
     figure.text(0.5, top, "\n".join(heading), ha="center", va="top", fontsize=9)
     return figure

@@ -24,6 +24,7 @@ FEW_IMAGES = 20
 _COUNTS = {
     "pairs_across_splits": "labelled pairs left out, their images being in different splits",
     "pairs_with_unreadable_image": "labelled pairs left out, an image being unreadable",
+    "images_of_other_formats": "images left out, their format (TIFF, GIF ...) not being read",
     "images_without_source_pattern": "images without the source pattern, each its own source",
 }
 
