@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
 from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
 from rankloop.errors import ConfigError
+from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
 from rankloop.tuning.comparison import Row, run_comparison
@@ -62,7 +63,7 @@ def main() -> str:
         "data": options.data,
         "seeds": options.seeds,
     }
-    prepared = prepare_data(options.data, config.image_size)
+    prepared = prepare_data(options.data, SSRANKING, config)
     folder = result_folder(options.storage, "compare_qrc", "ssranking", prepared, identity)
     storage = open_folder(options.storage)
     result = run_comparison(

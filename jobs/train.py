@@ -55,7 +55,7 @@ def main() -> str:
     at_least(0, checkpoint_every=options.checkpoint_every, evaluate_every=options.evaluate_every)
     method, config = find_method(options.method), options.config
     identity = {"config": config.model_dump(mode="json"), "data": options.data}
-    prepared = prepare_data(options.data, config.image_size)
+    prepared = prepare_data(options.data, method, config)
     folder = result_folder(options.storage, "train", method.name, prepared, identity)
     storage = open_folder(options.storage)
     tenth = max(1, config.steps // 10)

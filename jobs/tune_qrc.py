@@ -9,6 +9,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
 from rankloop.errors import ConfigError
+from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
 from rankloop.tuning.report import sweep_report
@@ -68,7 +69,7 @@ def main() -> str:
         # An edited search space is another sweep.
         "space": Path(qrc.__file__).read_text(),
     }
-    prepared = prepare_data(options.data, config.image_size)
+    prepared = prepare_data(options.data, SSRANKING, config)
     folder = result_folder(options.storage, "tune_qrc", "ssranking", prepared, identity)
     storage = open_folder(options.storage)
     result = run_sweep(

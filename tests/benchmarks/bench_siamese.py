@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = build_scorer(options.backbone, input_size=options.size, seed=0)
+    model = build_scorer(options.backbone, output="scale", input_size=options.size, seed=0)
     print(f"{'n':>4}{'naive s':>12}{'efficient s':>14}{'ratio':>8}{'n - 1':>8}")
     for n in range(4, 17, 2):
         images = torch.randint(0, 256, (n, 3, options.size, options.size), dtype=torch.uint8)

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from rankloop.cluster import connected
-from rankloop.datasets.loaders import photograph_loader
+from rankloop.datasets.loaders import file_loader
 from rankloop.datasets.opening import open_dataset
 from rankloop.methods.method import Batch
 from rankloop.methods.ranked_sets import ranked_set_stream
@@ -64,7 +64,7 @@ def main() -> None:
     dataset = open_dataset([f"folder:{options.photos}"], seed=0)
     rows = np.arange(len(dataset.images))
     recipe = find_recipe(options.ranked_set)
-    stream = ranked_set_stream(photograph_loader(dataset), rows, recipe, SIZE, ROWS, seed=0)
+    stream = ranked_set_stream(file_loader(dataset, None), rows, recipe, SIZE, ROWS, seed=0)
     steps = options.ladders // ROWS
     streams = {"sets": stream}
     marks = [options.ladders // 10, options.ladders // 5, options.ladders // 2, options.ladders]

@@ -192,7 +192,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    prepared = {size: prepare_data(DataOptions(crops_per_photo=10), size) for size in BATCHES}
+    data = DataOptions(crops_per_photo=10)
+    prepared = {
+        size: prepare_data(data, SSRANKING, SSRankingConfig(image_size=size, input_size=64))
+        for size in BATCHES
+    }
     with connected():
         speeds(prepared, options)
         waits(prepared, options)

@@ -97,7 +97,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = DEMO.model_copy(update={"steps": options.steps})
     with contextlib.redirect_stdout(io.StringIO()):
-        prepared = prepare_data(DataOptions(), config.image_size)
+        prepared = prepare_data(DataOptions(), SSRANKING, config)
     arguments = (config, prepared, options.trials)
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "plain loop": lambda: plain_loop(*arguments),

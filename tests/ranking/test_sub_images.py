@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankloop.errors import ImageError
+from rankloop.images import shrink
 from rankloop.randomness import rng
-from rankloop.ranking.sub_images import sub_image
+from rankloop.ranking.sub_images import sub_image, sub_images
 
 
 def _coordinates(height: int, width: int) -> np.ndarray:
@@ -58,3 +59,31 @@ def test_a_sub_image_is_at_least_a_third_of_its_image(
 def test_too_small_an_image_is_refused():
     with pytest.raises(ImageError, match="30 x 20 pixels holds no square of 21"):
         sub_image(np.zeros((20, 30, 3), np.uint8), rng(0), 21)
+
+
+def test_sub_images_at_test_depend_on_the_pixels_alone():
+    image = np.random.default_rng(0).integers(0, 256, (40, 46, 3), np.uint8)
+    found = sub_images(image, 30, 16)
+    assert found.shape == (30, 16, 16, 3)
+    np.testing.assert_array_equal(sub_images(image.copy(), 30, 16), found)
+    # Fewer are the first of more.
+    np.testing.assert_array_equal(sub_images(image, 4, 16), found[:4])
+    windows = np.lib.stride_tricks.sliding_window_view(image, (16, 16), axis=(0, 1))
+    places = set()
+    for square in found:
+        same = (windows == square.transpose(2, 0, 1)).all(axis=(2, 3, 4))
+        assert same.sum() == 1
+        places.add(tuple(np.argwhere(same)[0].tolist()))
+    assert len(places) > 20
+    other = image.copy()
+    other[0, 0, 0] ^= 1
+    assert (sub_images(other, 30, 16) != found).any()
+    assert (sub_images(image.swapaxes(0, 1), 30, 16) != found).any()
+
+
+def test_sub_images_of_large_photographs_are_of_smaller_ones():
+    image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    small = shrink(image, 48)
+    np.testing.assert_array_equal(sub_images(image, 5, 16), sub_images(small, 5, 16))
+    with pytest.raises(ImageError, match="holds no square of 61"):
+        sub_images(image, 5, 61)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from rankloop.errors import CheckpointError, ConfigError
+from rankloop.methods.method import Method
 from rankloop.scoring import bulk, pipeline
 from rankloop.scoring.bulk import score_paths
 from rankloop.scoring.pipeline import scores_in_process
@@ -72,13 +74,13 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_table(
     assert not output.exists()
 
     read: list[object] = []
-    original = pipeline.read_image
+    original = pipeline.read_views
 
-    def counting(image: bytes | str, size: int) -> np.ndarray:
+    def counting(image: bytes | str, method: Method, config: Any) -> np.ndarray:
         read.append(image)
-        return original(image, size)
+        return original(image, method, config)
 
-    monkeypatch.setattr(pipeline, "read_image", counting)
+    monkeypatch.setattr(pipeline, "read_views", counting)
     summary = score_paths(checkpoint, photos, output, batch_size=3)
     assert sorted(map(str, read)) == photos[6:]
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -10,7 +10,7 @@ import ray
 import torch
 from PIL import Image
 
-from rankloop.datasets.loaders import photograph_loader
+from rankloop.datasets.loaders import file_loader
 from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.pack import write_pack
 from rankloop.datasets.readers import read_sources
@@ -59,7 +59,7 @@ def large_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _stream(spec: str, name: str) -> dict[str, ExampleStream]:
     dataset = open_dataset([spec], seed=0)
     rows = np.arange(len(dataset.images))
-    load = photograph_loader(dataset)
+    load = file_loader(dataset, None)
     size = LARGE if name in NEED_LARGE else SIZE
     return {"sets": ranked_set_stream(load, rows, find_recipe(name), size, 4, seed=5)}
 
@@ -142,7 +142,7 @@ def test_levels_come_with_the_images(photos: Path):
 
 def test_source_is_the_image_that_a_set_was_made_from(photos: Path):
     streams = _stream(f"folder:{photos}", "gaussian_noise")
-    load = photograph_loader(open_dataset([f"folder:{photos}"], seed=0))
+    load = file_loader(open_dataset([f"folder:{photos}"], seed=0), None)
     for batch in plain_batches(streams, 0, 3):
         for versions, source in zip(batch["sets"]["images"], batch["sets"]["source"], strict=True):
             whole = load(int(source))

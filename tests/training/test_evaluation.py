@@ -10,6 +10,7 @@ from rankloop.methods.ssranking import SSRANKING
 from rankloop.training.evaluation import evaluate, predict_rows, selection_metric
 
 CPU = torch.device("cpu")
+MODEL = torch.nn.Identity()
 
 
 def brightness(model, images):
@@ -35,7 +36,7 @@ def directed(data, higher_is_better):
 
 
 def test_images_and_scores_are_those_of_the_split(graded):
-    found = evaluate(BRIGHT, torch.nn.Identity(), graded, "validation", CPU)
+    found = evaluate(BRIGHT, None, MODEL, graded, "validation", CPU)
     assert found.images.tolist() == list(range(12, 18))
     assert found.scores.tolist() == [130, 140, 150, 160, 170, 180]
     assert found.scores.dtype == np.float32
@@ -47,7 +48,7 @@ def test_full_agreement_is_one_whatever_the_directions(graded, method_higher, la
     """Scores rise with the labels, so they agree where both have one direction."""
     method = replace(BRIGHT, higher_is_better=method_higher)
     data = directed(graded, labels_higher)
-    metrics = evaluate(method, torch.nn.Identity(), data, "validation", CPU).metrics
+    metrics = evaluate(method, None, MODEL, data, "validation", CPU).metrics
     sign = 1.0 if method_higher == labels_higher else -1.0
     assert metrics["srocc"] == pytest.approx(sign)
     assert metrics["plcc"] == pytest.approx(sign)
@@ -57,15 +58,15 @@ def test_full_agreement_is_one_whatever_the_directions(graded, method_higher, la
 
 def test_what_is_not_known_is_not_measured(graded):
     none = directed(graded, None)
-    assert evaluate(BRIGHT, torch.nn.Identity(), none, "validation", CPU).metrics.keys() == {
+    assert evaluate(BRIGHT, None, MODEL, none, "validation", CPU).metrics.keys() == {
         "pair_accuracy"
     }
     no_pairs = replace(graded, dataset=replace(graded.dataset, pairs=graded.dataset.pairs[:0]))
-    assert evaluate(BRIGHT, torch.nn.Identity(), no_pairs, "validation", CPU).metrics.keys() == {
+    assert evaluate(BRIGHT, None, MODEL, no_pairs, "validation", CPU).metrics.keys() == {
         "srocc",
         "plcc",
     }
-    empty = evaluate(BRIGHT, torch.nn.Identity(), graded, "test", CPU)
+    empty = evaluate(BRIGHT, None, MODEL, graded, "test", CPU)
     assert len(empty.images) == len(empty.scores) == len(empty.metrics) == 0
 
 
@@ -87,7 +88,7 @@ def test_images_that_vanish_are_left_out(graded, monkeypatch):
             raise ImageError(f"image {row} vanished")
         return graded.load(row)
 
-    found = evaluate(BRIGHT, torch.nn.Identity(), replace(graded, load=load), "validation", CPU)
+    found = evaluate(BRIGHT, None, MODEL, replace(graded, load=load), "validation", CPU)
     assert found.images.tolist() == [12, 16, 17]
     assert found.scores.tolist() == [130, 170, 180]
     assert found.metrics["srocc"] == pytest.approx(-1.0)
@@ -99,12 +100,12 @@ def test_images_that_vanish_are_left_out(graded, monkeypatch):
 def test_scores_do_not_depend_on_the_batch(data, tiny_config, monkeypatch, batch):
     model = SSRANKING.build(tiny_config(), 0)
     rows = np.arange(18)
-    _, whole = predict_rows(SSRANKING, model, data, rows, CPU)
+    _, whole = predict_rows(SSRANKING, None, model, data, rows, CPU)
     assert len(set(whole.tolist())) == 18
     monkeypatch.setattr(module, "BATCH", batch)
-    _, parts = predict_rows(SSRANKING, model, data, rows, CPU)
+    _, parts = predict_rows(SSRANKING, None, model, data, rows, CPU)
     np.testing.assert_allclose(parts, whole, atol=1e-5, rtol=0)
-    _, backwards = predict_rows(SSRANKING, model, data, rows[::-1], CPU)
+    _, backwards = predict_rows(SSRANKING, None, model, data, rows[::-1], CPU)
     np.testing.assert_allclose(backwards[::-1], whole, atol=1e-5, rtol=0)
 
 
@@ -117,7 +118,7 @@ def test_the_model_is_in_evaluation_mode_for_as_long_as_it_takes(graded, trainin
         seen.append(model.training)
         return brightness(model, images)
 
-    evaluate(replace(BRIGHT, predict=predict), model, graded, "validation", CPU)
+    evaluate(replace(BRIGHT, predict=predict), None, model, graded, "validation", CPU)
     assert seen == [False]
     assert model.training == training
 
@@ -127,4 +128,4 @@ def test_scores_that_are_not_finite_are_an_error(graded):
         return torch.where(torch.arange(len(images)) < 2, torch.nan, 1.0)
 
     with pytest.raises(TrainingError, match="scores of 2 of 6 validation images are not finite"):
-        evaluate(replace(BRIGHT, predict=predict), torch.nn.Identity(), graded, "validation", CPU)
+        evaluate(replace(BRIGHT, predict=predict), None, MODEL, graded, "validation", CPU)

@@ -208,7 +208,7 @@ def test_when_rank_0_alone_sees_the_divergence_all_workers_stop(
     method = replace(SSRANKING, predict=lambda model, images: torch.full((len(images),), math.nan))
     model = SSRANKING.build(tiny_config(), 0)
     with pytest.raises(TrainingError, match="not finite after step 5"):
-        loop._validate(method, model, data, 5, loop.Worker(torch.device("cpu"), rank, 2))
+        loop._validate(method, None, model, data, 5, loop.Worker(torch.device("cpu"), rank, 2))
     assert told == [1.0 - rank]
 
 

@@ -5,7 +5,7 @@ from rankloop.tuning.report import comparison_report, spread, sweep_report, trai
 
 RESULT = {
     "method": "ssranking",
-    "config": {"backbone": "shallow", "image_size": 72},
+    "config": {"backbone": "shallow", "input_size": 72},
     "data": {"name": "samples", "annotator": "synthetic, error rate 0.05"},
     "seeds": [0],
     "budget": {"steps": 360},
@@ -36,7 +36,7 @@ def test_the_report_of_a_sweep_says_what_was_trained_and_on_whose_labels(tmp_pat
     (folder / "checkpoint").write_bytes("state.json", b"{}")
     text = sweep_report(sweep(0.8, 0.6), folder, folder)
     assert "labels: synthetic, error rate 0.05" in text
-    assert "shallow on images of 72 pixels" in text
+    assert "shallow on 72 x 72 pixels" in text
     assert "1 finished, 2 stopped early, 0 failed, 3 to go on with" in text
     lines = text.splitlines()
     (best,) = [line for line in lines if line.startswith("best trial  ")]

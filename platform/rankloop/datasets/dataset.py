@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Split = Literal["train", "validation", "test"]
+# What a method learns from.
+Labels = Literal["pairs", "scores"]
 # What `score_name` is where the score is the number of points.
 HEAD_COUNT = "count"
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

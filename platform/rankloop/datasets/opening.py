@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from rankloop.datasets import annotator
-from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, SPLITS, Dataset, Split
+from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, SPLITS, Dataset, Labels, Split
 from rankloop.datasets.merging import with_sources
 from rankloop.datasets.pairs_from_scores import draw_pairs
 from rankloop.datasets.part import ImageRow
@@ -36,6 +36,7 @@ def open_dataset(
     label_error_rate: float = 0.05,
     strict: bool = False,
     split: SplitName = "70-15-15",
+    learns_from: Labels = "pairs",
 ) -> Dataset:
     r"""Open one or several data sources as one dataset.
 
@@ -54,6 +55,7 @@ def open_dataset(
             pair. Validation and test pairs, and all scores, follow the true hidden strength.
         strict: refuse sources that list images which are not there, rather than skip them.
         split: shares of train, validation and test where a data source gives no split itself.
+        learns_from: what the training split must hold.
 
     Raises:
         ConfigError: an unknown reader or option, a value out of range, or a useless pattern.
@@ -92,7 +94,7 @@ def open_dataset(
         skipped=merged.skipped,
     )
     check_no_leak(dataset)
-    check_labelled(dataset)
+    check_labelled(dataset, learns_from)
     return dataset
 
 

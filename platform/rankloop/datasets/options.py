@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import tyro
 
-from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.dataset import Dataset, Labels
 from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.part import Part
 from rankloop.datasets.prepare import prepare
@@ -86,13 +86,19 @@ class DataOptions:
     crops_per_photo: int = 40
     """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
     labels: int = 100
-    """Labelled training pairs to draw from scores, or from the synthetic annotator."""
+    """Labelled training pairs to draw from scores, or from the synthetic annotator, for methods
+    that learn from pairs; others use every score of the training split."""
     label_error_rate: float = 0.05
     """Probability that the synthetic annotator errs on a training pair, in [0, 0.5)."""
 
 
 def open_data(
-    options: DataOptions, image_size: int, on_progress: Callable[[int, int], None] | None = None
+    options: DataOptions,
+    image_size: int | None,
+    *,
+    least_side: int = 1,
+    learns_from: Labels = "pairs",
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Dataset, np.ndarray | None]:
     """Open the data sources and check every image, as `open_dataset` and `prepare` do.
 
@@ -109,11 +115,14 @@ def open_data(
         label_error_rate=options.label_error_rate,
         strict=options.strict,
         split=options.split,
+        learns_from=learns_from,
     )
     return prepare(
         dataset,
         image_size,
         max_bytes=int(MEMORY_SHARE * psutil.virtual_memory().total),
         threads=os.cpu_count() or 1,
+        least_side=least_side,
+        labels=learns_from,
         on_progress=on_progress,
     )

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.dataset import Dataset, Labels
 from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.splits import check_labelled
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
-from rankloop.images import decode, fit, load, read_bytes, shrink
+from rankloop.images import crop, decode, fit, load, load_whole, read_bytes, shrink
 
 PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
 POINTS_OUTSIDE_IMAGE = "points_outside_image"
@@ -24,29 +25,43 @@ POINTS_OUTSIDE_IMAGE = "points_outside_image"
 _PHOTOGRAPHS_PER_THREAD = 16
 
 
-def load_image(row: Mapping[str, Any], size: int) -> np.ndarray:
+def load_image(row: Mapping[str, Any], size: int | None) -> np.ndarray:
     """Read one image of a dataset, blurred by the synthetic annotator where it hid a blur.
 
     Args:
         row: ``uri``, ``crop``, ``longest_side`` and ``hidden_blur`` as in IMAGE_SCHEMA; other keys
             are ignored.
-        size: side in pixels.
+        size: side in pixels; None for the image at its own scale.
 
     Returns:
-        uint8 (size, size, 3), RGB: the crop, or the central square of the photograph, resized.
+        uint8 (size, size, 3), RGB: the crop, or the central square of the photograph, resized; or
+        uint8 (h, w, 3): the crop or the photograph as it is.
 
     Raises:
         ImageError: the image cannot be read, or the crop leaves the photograph.
     """
+    if size is None:
+        photograph = _photograph(row["uri"], row["longest_side"])
+        return _blurred(photograph if row["crop"] is None else crop(photograph, *row["crop"]), row)
     return _blurred(load(row["uri"], row["crop"], size, row["longest_side"]), row)
+
+
+# Crops of one photograph are often asked for one after the other.
+@lru_cache(maxsize=2)
+def _photograph(uri: str, longest_side: int | None) -> np.ndarray:
+    photograph = load_whole(uri, None, longest_side)
+    photograph.setflags(write=False)
+    return photograph
 
 
 def prepare(
     dataset: Dataset,
-    size: int,
+    size: int | None,
     *,
     max_bytes: int,
     threads: int,
+    least_side: int = 1,
+    labels: Labels = "pairs",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Dataset, np.ndarray | None]:
     """Read every image once, drop those that cannot be read, and keep the pixels if they fit.
@@ -57,15 +72,17 @@ def prepare(
     Args:
         dataset: its unreadable images go to ``skipped`` with the reason, and their pairs are
             dropped and counted.
-        size: side in pixels of the images.
+        size: side in pixels of the images; None for images at their own scale.
         max_bytes: most bytes that the array may take.
         threads: threads that decode.
+        least_side: images of which a side has fewer pixels cannot be used.
+        labels: what is learned from.
         on_progress: called with (images done, images in all) from the calling thread.
 
     Returns:
         dataset: without what could not be read; points beyond an image's borders are counted.
         pixels: uint8 (n, size, size, 3), row i being image i as `load_image` gives it; None when
-            n * size * size * 3 bytes of the images given exceed ``max_bytes``.
+            n * size * size * 3 bytes of the images given exceed ``max_bytes``, or without a size.
 
     Raises:
         DataError: no image can be read, or too few to learn from.
@@ -74,14 +91,15 @@ def prepare(
         ["image", "uri", "crop", "longest_side", "hidden_blur"]
     ).to_pylist()
     points = dataset.images["points"].combine_chunks()
-    fits = len(rows) * size * size * 3 <= max_bytes
-    pixels = np.empty((len(rows), size, size, 3), np.uint8) if fits else None
+    pixels: np.ndarray | None = None
+    if size is not None and len(rows) * size * size * 3 <= max_bytes:
+        pixels = np.empty((len(rows), size, size, 3), np.uint8)
     reasons: dict[int, str] = {}
     outside: list[int] = []
 
     def read(members: Sequence[int]) -> int:
         with_points = [(i, {**rows[i], "points": points[i].as_py()}) for i in members]
-        for index, image in _read_photograph(with_points, size, outside):
+        for index, image in _read_photograph(with_points, size, least_side, outside):
             if isinstance(image, ImageError):
                 reasons[index] = str(image)
             elif pixels is not None:
@@ -109,7 +127,7 @@ def prepare(
         )
     skipped = [(rows[i]["image"], reasons[i]) for i in sorted(reasons)]
     cleaned = _without_unreadable(dataset, kept, skipped)
-    check_labelled(cleaned)
+    check_labelled(cleaned, labels)
     return cleaned, None if pixels is None else _compacted(pixels, kept)
 
 
@@ -121,7 +139,10 @@ def _by_photograph(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def _read_photograph(
-    members: Sequence[tuple[int, Mapping[str, Any]]], size: int, outside: list[int]
+    members: Sequence[tuple[int, Mapping[str, Any]]],
+    size: int | None,
+    least_side: int,
+    outside: list[int],
 ) -> Iterator[tuple[int, np.ndarray | ImageError]]:
     uri = members[0][1]["uri"]
     try:
@@ -135,8 +156,14 @@ def _read_photograph(
             if not here.all():
                 outside.append(len(here) - int(here.sum()))
         try:
-            shrunk = shrink(photograph, row["longest_side"])
-            yield index, _blurred(fit(shrunk, row["crop"], size), row)
+            image = shrink(photograph, row["longest_side"])
+            image = image if row["crop"] is None else crop(image, *row["crop"])
+            if min(image.shape[:2]) < least_side:
+                raise ImageError(
+                    f"its {image.shape[1]} x {image.shape[0]} pixels hold no square of {least_side}"
+                )
+            # At their own scale images are only looked at here, and blurred when they are loaded.
+            yield index, image if size is None else _blurred(fit(image, None, size), row)
         except ImageError as error:
             yield index, error
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from rankloop.datasets.dataset import SPLITS, Dataset, Split
+from rankloop.datasets.dataset import SPLITS, Dataset, Labels, Split
 from rankloop.datasets.part import ImageRow
 from rankloop.errors import DataError
 from rankloop.randomness import rng
@@ -180,27 +180,33 @@ def check_no_leak(dataset: Dataset) -> None:
             )
 
 
-def check_labelled(dataset: Dataset) -> None:
+def check_labelled(dataset: Dataset, labels: Labels = "pairs") -> None:
     """Check that there is something to learn from and something to choose by.
 
     Raises:
-        DataError: no labelled pair in train, or neither a labelled pair nor two scores in
-            validation.
+        DataError: no labelled pair, or fewer than two scores, in train, whichever is learned from;
+            or neither a labelled pair nor two scores in validation.
     """
     in_split = dataset.pairs["split"].to_pylist()
     dropped = ", ".join(f"{name} {number}" for name, number in dataset.counts.items()) or "none"
-    if "train" not in in_split:
+    scored = Counter(
+        split
+        for score, split in zip(
+            dataset.images["score"].to_pylist(), dataset.images["split"].to_pylist(), strict=True
+        )
+        if score is not None
+    )
+    if labels == "pairs" and "train" not in in_split:
         raise DataError(
             f"no labelled pair lies within the training split (dropped or counted: {dropped}): "
             "label more pairs, or give images of more sources"
         )
-    scored = sum(
-        score is not None and split == "validation"
-        for score, split in zip(
-            dataset.images["score"].to_pylist(), dataset.images["split"].to_pylist(), strict=True
+    if labels == "scores" and scored["train"] < 2:
+        raise DataError(
+            f"{scored['train']} images of the training split have a score (dropped or counted: "
+            f"{dropped}): this method learns from scores, so give at least two images with one"
         )
-    )
-    if "validation" not in in_split and scored < 2:
+    if "validation" not in in_split and scored["validation"] < 2:
         images = dataset.images["split"].to_pylist().count("validation")
         raise DataError(
             f"nothing to choose by: of {len(dataset.images)} images {images} are in the validation "

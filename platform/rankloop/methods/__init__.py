@@ -4,9 +4,10 @@ import difflib
 
 from rankloop.errors import ConfigError
 from rankloop.methods.method import Method
+from rankloop.methods.rankiqa import RANKIQA
 from rankloop.methods.ssranking import SSRANKING
 
-METHODS: dict[str, Method] = {method.name: method for method in (SSRANKING,)}
+METHODS: dict[str, Method] = {method.name: method for method in (SSRANKING, RANKIQA)}
 
 
 def find_method(name: str) -> Method:

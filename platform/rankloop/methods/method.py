@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.dataset import Dataset, Labels
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class TrainingData:
 
     Attributes:
         dataset: tables of images and pairs.
-        load: row number in ``dataset.images`` to uint8 (s, s, 3); raises ImageError.
+        load: row number in ``dataset.images`` to uint8 (h, w, 3), of `Method.image_size` where the
+            method has one; raises ImageError.
     """
 
     dataset: Dataset
@@ -34,11 +35,22 @@ class ExampleStream:
             item is in [0, rows_per_step). The training loop counts what is in a column
             ``replaced``: see `rankloop.methods.replaced_images`.
         image_names: what the k images of a row are, for pictures; empty if nothing is to be said.
+        describe: (row) to what a picture says of the row.
+        first: first step that uses the stream.
+        last: one past the last step that uses it; None for all after the first.
     """
 
     rows_per_step: int
     row: Callable[[int, int], dict[str, np.ndarray]]
     image_names: tuple[str, ...] = ()
+    describe: Callable[[Mapping[str, np.ndarray]], str] = lambda row: ""
+    first: int = 0
+    last: int | None = None
+
+    def steps(self, start: int, stop: int) -> range:
+        """Return those of the steps from ``start`` to ``stop`` that use the stream."""
+        last = stop if self.last is None else min(stop, self.last)
+        return range(max(start, self.first), max(start, self.first, last))
 
 
 # Stream name -> column name -> tensor whose first dimension is the row.
@@ -55,14 +67,25 @@ class Method:
     Attributes:
         name: as on the command line.
         config: its frozen Pydantic model; the loop and the jobs read ``backbone``, ``weights``,
-            ``image_size`` (side in pixels to which images are brought), ``steps`` (the training
+            ``input_size`` (side in pixels of what the network sees), ``steps`` (the training
             budget) and ``learning_rate`` of it.
         higher_is_better: whether a higher score means a better image.
+        learns_from: labels that training needs.
+        image_size: (config) to the side in pixels of the squares that photographs are cut and
+            resized to before anything else; None where they stay as they are.
+        least_side: (config) to the pixels that each side of an image must have at least.
+        views: (image as ``TrainingData.load`` gives it, config) to uint8 (k, s, s, 3), k the same
+            for all images: the score of the image is the mean of theirs. A function of the pixels,
+            so that an image has one score.
         build: (config, seed) to a seeded model that maps uint8 (n, 3, h, w) to scores (n,).
+        initialise: (new model, config, data) sets what the model takes from the training labels.
+        before_step: (model, optimiser, config, seed, step) changes them where a phase of training
+            begins; called before every step, and again after a restart at it.
         streams: (config, data, seed) to named streams over the training split.
         loss: (model, batch, config) to named terms whose sum is minimised; one forward pass.
         optimizer: (model, config) to the optimiser.
-        learning_rate: (config, step) to the rate of that step.
+        learning_rate: (config, step) to the rate of that step, times the ``factor`` of each of the
+            optimiser's groups of parameters that has one.
         predict: (model, images uint8 (n, 3, h, w)) to float32 scores (n,), without gradients.
         smoke: configuration values that make a run of seconds, for trying things out.
     """
@@ -70,6 +93,10 @@ class Method:
     name: str
     config: type[Any]
     higher_is_better: bool
+    learns_from: Labels
+    image_size: Callable[[Any], int | None]
+    least_side: Callable[[Any], int]
+    views: Callable[[np.ndarray, Any], np.ndarray]
     build: Callable[[Any, int], nn.Module]
     streams: Callable[[Any, TrainingData, int], dict[str, ExampleStream]]
     loss: Callable[[nn.Module, Batch, Any], dict[str, torch.Tensor]]
@@ -77,3 +104,7 @@ class Method:
     learning_rate: Callable[[Any, int], float]
     predict: Callable[[nn.Module, torch.Tensor], torch.Tensor]
     smoke: Mapping[str, Any]
+    initialise: Callable[[nn.Module, Any, TrainingData], None] = lambda model, config, data: None
+    before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (
+        lambda model, optimizer, config, seed, step: None
+    )

@@ -17,21 +17,27 @@ def ranked_set_stream(
     size: int,
     rows_per_step: int,
     seed: int,
+    image_names: tuple[str, ...] = (),
+    last: int | None = None,
 ) -> ExampleStream:
     """Return a stream whose row holds one ranked set.
 
     Columns: ``images`` uint8 (n, size, size, 3), ``levels`` int64 (n, d), ``source`` int64 (), the
-    number of the image that they were made from, and ``replaced`` (see `ReplacedImages`).
+    number of the image that they were made from, ``step`` int64 (), and ``replaced`` (see
+    `ReplacedImages`).
 
     Args:
-        load: image number to uint8 (h, w, 3) of any size; see `photograph_loader`.
+        load: image number to uint8 (h, w, 3) of any size; see `file_loader`.
         rows: int (m,), numbers of the images to draw from.
         recipe: what to make of an image.
         size: side in pixels of the sets' images.
         rows_per_step: sets of one training step.
         seed: the run's seed.
+        image_names: see `ExampleStream`.
+        last: see `ExampleStream`.
     """
-    return ExampleStream(rows_per_step, partial(_row, load, rows, recipe, size, seed))
+    row = partial(_row, load, rows, recipe, size, seed)
+    return ExampleStream(rows_per_step, row, image_names, last=last)
 
 
 def _row(
@@ -58,5 +64,6 @@ def _row(
         "images": made.images,
         "levels": made.levels,
         "source": np.array(rows[made.source], np.int64),
+        "step": np.array(step, np.int64),
         REPLACED: replaced.column(),
     }

@@ -4,6 +4,7 @@ Liang et al., "Object image blur assessment" (the SSRanking paper), sections 3 a
 """
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
 
@@ -22,8 +23,7 @@ from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_co
 from rankloop.losses.rankiqa import rankiqa_loss
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
-from rankloop.models import resnet, shallow
-from rankloop.models.scorer import build_scorer
+from rankloop.models.scorer import SMALLEST_INPUT, build_scorer
 from rankloop.ranking.quadruplets import (
     BLURRED_PAIR,
     QUADRUPLET,
@@ -33,10 +33,6 @@ from rankloop.ranking.quadruplets import (
     quadruplet,
 )
 
-SMALLEST_INPUT = {
-    "resnet18": resnet.MINIMUM_INPUT_SIZE,
-    "shallow": shallow.MINIMUM_INPUT_SIZE,
-}
 SelfSupervision = Literal["qrc", "rankiqa", "lsep", "none"]
 
 
@@ -108,7 +104,11 @@ class SSRankingConfig(BaseModel):
 
 def _build(config: SSRankingConfig, seed: int) -> nn.Module:
     return build_scorer(
-        config.backbone, weights=config.weights, input_size=config.input_size, seed=seed
+        config.backbone,
+        output="sigmoid",
+        weights=config.weights,
+        input_size=config.input_size,
+        seed=seed,
     )
 
 
@@ -164,7 +164,8 @@ def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str
         )
     better, worse = pair_indices(data.dataset, "train")
     n = config.labelled_pairs
-    streams = {"labelled": ExampleStream(n, partial(_labelled_row, data, better, worse, n, seed))}
+    labelled = partial(_labelled_row, data, better, worse, n, seed)
+    streams = {"labelled": ExampleStream(n, labelled, describe=_order)}
     if _uses_unlabelled(config):
         pool = split_indices(data.dataset, "train")
         streams["unlabelled"] = ExampleStream(
@@ -173,6 +174,10 @@ def _streams(config: SSRankingConfig, data: TrainingData, seed: int) -> dict[str
             QUADRUPLET if config.self_supervision == "qrc" else BLURRED_PAIR,
         )
     return streams
+
+
+def _order(row: Mapping[str, np.ndarray]) -> str:
+    return f"labelled: the {'second' if row['delta'] < 0 else 'first'} is better"
 
 
 def _loss(model: nn.Module, batch: Batch, config: SSRankingConfig) -> dict[str, torch.Tensor]:
@@ -233,6 +238,10 @@ SSRANKING = Method(
     config=SSRankingConfig,
     # Eq. 1 with delta = -1 for a blurrier first image pushes the sharper image's score up.
     higher_is_better=True,
+    learns_from="pairs",
+    image_size=lambda config: config.image_size,
+    least_side=lambda config: 1,
+    views=lambda image, config: image[np.newaxis],
     build=_build,
     streams=_streams,
     loss=_loss,

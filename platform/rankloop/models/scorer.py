@@ -1,4 +1,4 @@
-"""The whole scorer: images in, one number for each out (SSRanking, section 3.1)."""
+"""The whole scorer: images in, one number for each out."""
 
 from typing import Literal, get_args
 
@@ -6,11 +6,18 @@ import torch
 from torch import nn
 
 from rankloop.errors import ConfigError
-from rankloop.models.resnet import ResNet18
+from rankloop.models import shallow, torchvision_backbone
+from rankloop.models.score_scale import ScoreScale
 from rankloop.models.shallow import ShallowNetwork
+from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
 from rankloop.randomness import derived_seed
 
-Backbone = Literal["resnet18", "shallow"]
+Backbone = Literal[TorchvisionName, "shallow"]
+# Side in pixels of the smallest input.
+SMALLEST_INPUT: dict[Backbone, int] = {
+    **dict.fromkeys(get_args(TorchvisionName), torchvision_backbone.MINIMUM_INPUT_SIZE),
+    "shallow": shallow.MINIMUM_INPUT_SIZE,
+}
 
 # Channel means and standard deviations of ImageNet in [0, 1], which torchvision's weights expect.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -18,26 +25,30 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Scorer(nn.Module):
-    """A backbone, dense layers and a sigmoid: uint8 images to scores in (0, 1).
+    """A backbone, dense layers and an output function: uint8 images to scores.
 
     Attributes:
-        higher_is_better: True: a higher score means a better (sharper) image.
+        higher_is_better: True: a higher score means a better image.
         input_size: side in pixels of the centre crop that the backbone sees.
     """
 
     higher_is_better: bool = True
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, input_size: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, head: nn.Module, output: nn.Module, input_size: int
+    ) -> None:
         """Put a scorer together; ``build_scorer`` makes the parts.
 
         Args:
             backbone: normalised float (n, 3, input_size, input_size) to features (n, f).
-            head: features (n, f) to (n, 1), before the sigmoid.
+            head: features (n, f) to outputs (n, 1).
+            output: outputs (n,) to scores (n,).
             input_size: side of the centre crop in pixels.
         """
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.output = output
         self.input_size = input_size
         # In units of 0..255, which saves a pass over the pixels for the division.
         mean = 255.0 * torch.tensor(_IMAGENET_MEAN).view(3, 1, 1)
@@ -55,14 +66,18 @@ class Scorer(nn.Module):
                 centre-cropped, never resized.
 
         Returns:
-            Float (n,) in (0, 1); far out, rounding gives 0 or 1 exactly. In evaluation mode the
-            score of an image does not depend on the others.
+            Float (n,). In evaluation mode the score of an image does not depend on the others.
 
         Raises:
             ValueError: another dtype, another shape, or an image smaller than ``input_size``.
         """
-        scores: torch.Tensor = torch.sigmoid(self.head(self.backbone(self._prepared(images))))
-        return scores.squeeze(1)
+        scores: torch.Tensor = self.output(self.head(self.features(images)).squeeze(1))
+        return scores
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the head sees of images as `forward` takes them: float (n, f)."""
+        features: torch.Tensor = self.backbone(self._prepared(images))
+        return features
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
@@ -84,42 +99,52 @@ class Scorer(nn.Module):
 
 
 def build_scorer(
-    backbone: Backbone, *, weights: str = "none", input_size: int = 224, seed: int
+    backbone: Backbone,
+    *,
+    output: Literal["sigmoid", "scale"],
+    weights: str = "none",
+    input_size: int = 224,
+    seed: int,
 ) -> Scorer:
     """Build a scorer on the CPU; the same arguments give the same weights every time.
 
-    The paper does not publish its dense layers (section 3.1). Ours: Linear(512, 512), ReLU,
-    Linear(512, 1) on resnet18; on the shallow network its own fc1, Linear(32, 1) (Table 5).
+    SSRanking does not publish the dense layers that end in its sigmoid (section 3.1). Ours:
+    Linear(f, f), ReLU, Linear(f, 1) on torchvision's networks. RankIQA ends in one linear layer
+    (TPAMI paper, section 4.3), as the shallow network always does (supplement, Table 5).
 
     Args:
-        backbone: "resnet18" or "shallow".
-        weights: "none", or for resnet18 also "imagenet" or the path of a .safetensors file (see
-            ``ResNet18``); the dense layers always start at random.
-        input_size: side in pixels of the centre crop that the backbone sees (paper: 224); at least
-            32 for resnet18 and 43 for shallow.
+        backbone: "resnet18", "resnet50", "vgg16" or "shallow".
+        output: "sigmoid" for scores in (0, 1), where rounding gives 0 or 1 exactly far out;
+            "scale" for scores on the scale of the labels (see `ScoreScale`).
+        weights: "none", or for torchvision's networks also "imagenet" or the path of a .safetensors
+            file (see `TorchvisionBackbone`); what comes after always starts at random.
+        input_size: side in pixels of the centre crop that the backbone sees (papers: 224); at least
+            32, and 43 for shallow.
         seed: the run's seed; torch's global generators are neither read nor changed.
 
     Raises:
         ConfigError: unknown backbone, input_size too small, or weights that are unknown, unreadable
             or do not fit.
     """
+    if backbone not in SMALLEST_INPUT:
+        raise ConfigError(
+            f"backbone {backbone!r} is unknown: give one of {', '.join(SMALLEST_INPUT)}"
+        )
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # torch.manual_seed would also reseed the GPUs' generators.
         torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
-        if backbone == "resnet18":
-            network: nn.Module = ResNet18(weights, input_size)
-            width = ResNet18.features
-            head: nn.Module = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
-        elif backbone == "shallow":
+        if backbone == "shallow":
             if weights != "none":
                 raise ConfigError(
                     f"weights {weights!r} are not for the shallow network, which has no published "
-                    "ones: give 'none', or backbone resnet18"
+                    "ones: give 'none', or another backbone"
                 )
-            network = ShallowNetwork(input_size)
-            head = nn.Linear(ShallowNetwork.features, 1)
+            network: ShallowNetwork | TorchvisionBackbone = ShallowNetwork(input_size)
         else:
-            raise ConfigError(
-                f"backbone {backbone!r} is unknown: give one of {', '.join(get_args(Backbone))}"
-            )
-    return Scorer(network, head, input_size)
+            network = TorchvisionBackbone(backbone, weights, input_size)
+        width = network.features
+        if output == "sigmoid" and backbone != "shallow":
+            head: nn.Module = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        else:
+            head = nn.Linear(width, 1)
+    return Scorer(network, head, nn.Sigmoid() if output == "sigmoid" else ScoreScale(), input_size)

@@ -1,5 +1,6 @@
 """Squares cut out of an image at its own scale, with what surrounds them."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from rankloop.errors import ImageError
 from rankloop.images import check_image, shrink
+from rankloop.randomness import rng
 
 # TPAMI paper, section 4: smaller sub-images no longer capture the context.
 LEAST_SHARE = 1 / 3
@@ -58,6 +60,34 @@ def sub_image(image: np.ndarray, generator: np.random.Generator, size: int) -> S
     Raises:
         ImageError: the image is smaller than the square.
     """
+    return _drawn(_at_scale(image, size), generator, size)
+
+
+def sub_images(image: np.ndarray, count: int, size: int) -> np.ndarray:
+    """Return squares of an image drawn as `sub_image` does, the same for the same pixels.
+
+    Those that a test averages over (TPAMI paper, section 6.1): an image has one score, whatever it
+    is called and whatever is scored with it.
+
+    Args:
+        image: uint8 (h, w, 3).
+        count: number of squares, >= 1.
+        size: side in pixels of the squares, >= 1.
+
+    Returns:
+        uint8 (count, size, size, 3).
+
+    Raises:
+        ImageError: the image is smaller than a square.
+    """
+    image = _at_scale(image, size)
+    content = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+    generator = rng(0, "sub-images at test", *image.shape, content)
+    squares = [_drawn(image, generator, size) for _ in range(count)]
+    return np.concatenate([square.cut(image[np.newaxis]) for square in squares])
+
+
+def _at_scale(image: np.ndarray, size: int) -> np.ndarray:
     check_image(image)
     height, width, _ = image.shape
     if min(height, width) < size:
@@ -66,7 +96,10 @@ def sub_image(image: np.ndarray, generator: np.random.Generator, size: int) -> S
             "or a smaller size"
         )
     shortest = math.ceil(size * max(height, width) / min(height, width))
-    image = shrink(image, max(math.floor(size / LEAST_SHARE), shortest))
+    return shrink(image, max(math.floor(size / LEAST_SHARE), shortest))
+
+
+def _drawn(image: np.ndarray, generator: np.random.Generator, size: int) -> SubImage:
     height, width, _ = image.shape
     top = int(generator.integers(height - size + 1))
     left = int(generator.integers(width - size + 1))

@@ -135,7 +135,7 @@ def _scores(
     # Ray takes seconds to import.
     from rankloop.scoring.distributed import scores_by_ray
 
-    yield from scores_by_ray(checkpoint, scorer.image_size, uris, workers, batch_size)
+    yield from scores_by_ray(checkpoint, scorer, uris, workers, batch_size)
 
 
 def _failures(table: Path) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError
+from rankloop.methods import find_method
 from rankloop.scoring.pipeline import Score, decode, score_decoded
-from rankloop.scoring.scorer import make_scorer
+from rankloop.scoring.scorer import ImageScorer, make_scorer
 from rankloop.training.checkpoints import Checkpoint
 
 # Half a core each, so that a machine with one core has room for a model and a decoding task;
@@ -22,7 +23,7 @@ _BATCHES_PER_BLOCK = 4
 
 def scores_by_ray(
     checkpoint: Checkpoint,
-    image_size: int,
+    scorer: ImageScorer,
     uris: Sequence[str],
     workers: int | None,
     batch_size: int,
@@ -32,7 +33,7 @@ def scores_by_ray(
     Args:
         checkpoint: what to score with; it travels to the workers, the images do not, so that a
             cluster needs URIs or a file system that all its nodes share.
-        image_size: side in pixels to which images are brought for it.
+        scorer: the same, in this process.
         uris: local paths or URIs.
         workers: copies of the model, on a GPU each where there are any; by default as many as the
             cluster has GPUs, or else cores.
@@ -66,7 +67,9 @@ def scores_by_ray(
         dataset = ray.data.from_items(rows, override_num_blocks=blocks)
         dataset.context.execution_options.preserve_order = True
         scored = dataset.map_batches(
-            partial(_decode_batch, size=image_size), batch_size=batch_size, num_cpus=_CPUS
+            partial(_decode_batch, method=scorer.method.name, config=scorer.config),
+            batch_size=batch_size,
+            num_cpus=_CPUS,
         ).map_batches(
             _Model,
             fn_constructor_args=(ray.put(checkpoint),),
@@ -86,9 +89,11 @@ def scores_by_ray(
             ]
 
 
-def _decode_batch(batch: dict[str, np.ndarray], size: int) -> dict[str, Any]:
-    decoded = [decode(str(uri), size) for uri in batch["uri"]]
-    nothing = np.zeros((size, size, 3), np.uint8)
+def _decode_batch(batch: dict[str, np.ndarray], method: str, config: Any) -> dict[str, Any]:
+    found = find_method(method)
+    decoded = [decode(str(uri), found, config) for uri in batch["uri"]]
+    side = found.image_size(config) or found.least_side(config)
+    nothing = found.views(np.zeros((side, side, 3), np.uint8), config)
     return {
         "index": batch["index"],
         "image": np.stack([nothing if isinstance(item, str) else item for item in decoded]),

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 
 from rankloop.errors import RankloopError
-from rankloop.scoring.scorer import ImageScorer, read_image
+from rankloop.methods.method import Method
+from rankloop.scoring.scorer import ImageScorer, read_views
 
 BATCH = 32
 # A score, or None and why there is none.
@@ -29,7 +31,9 @@ def scores_in_process(
 
     def score(start: int) -> list[Score]:
         batch = images[start : start + size]
-        return score_decoded(scorer, [decode(image, scorer.image_size) for image in batch])
+        return score_decoded(
+            scorer, [decode(image, scorer.method, scorer.config) for image in batch]
+        )
 
     # Every core decodes and scores batches of its own: 1.2 to 1.7 times as fast as decoding beside
     # a model that computes on all cores, where threads wait for each other in every layer.
@@ -42,10 +46,10 @@ def scores_in_process(
         torch.set_num_threads(threads)
 
 
-def decode(image: bytes | str, size: int) -> np.ndarray | str:
-    """Return an image as uint8 (size, size, 3), or why it cannot be read."""
+def decode(image: bytes | str, method: Method, config: Any) -> np.ndarray | str:
+    """Return an image's views, uint8 (k, s, s, 3), or why it cannot be read."""
     try:
-        return read_image(image, size)
+        return read_views(image, method, config)
     except (RankloopError, OSError) as error:
         reason = str(error) or type(error).__name__
         return reason.removeprefix(f"{image}: ") if isinstance(image, str) else reason
@@ -54,5 +58,5 @@ def decode(image: bytes | str, size: int) -> np.ndarray | str:
 def score_decoded(scorer: ImageScorer, decoded: Sequence[np.ndarray | str]) -> list[Score]:
     """Score what ``decode`` gave."""
     arrays = [item for item in decoded if not isinstance(item, str)]
-    scores = iter(scorer.score_arrays(np.stack(arrays)).tolist() if arrays else [])
+    scores = iter(scorer.score_views(np.stack(arrays)).tolist() if arrays else [])
     return [(None, item) if isinstance(item, str) else (next(scores), "") for item in decoded]

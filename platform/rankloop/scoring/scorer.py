@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,11 @@ from safetensors.torch import save
 from torch import nn
 
 from rankloop import images
-from rankloop.errors import CheckpointError
+from rankloop.errors import CheckpointError, ImageError
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
+from rankloop.methods.views import mean_scores
 from rankloop.storage import Folder, open_folder
 from rankloop.training.checkpoints import (
     Checkpoint,
@@ -52,53 +53,72 @@ class ImageScorer:
         """Whether a higher score means a better image."""
         return self.method.higher_is_better
 
-    @property
-    def image_size(self) -> int:
-        """Side s in pixels to which images are brought."""
-        return int(self.config.image_size)
+    def read(self, image: bytes | str) -> np.ndarray:
+        """Return an image file's views, uint8 (k, s, s, 3): see `Method.views`.
 
-    def score_arrays(self, arrays: np.ndarray) -> np.ndarray:
-        """Score images that are cut and resized, in one call: uint8 (n, s, s, 3) to float32 (n,).
+        Args:
+            image: content, path or URI of the file.
 
         Raises:
+            ImageError: it cannot be read, or is too small.
+        """
+        return read_views(image, self.method, self.config)
+
+    def score_views(self, views: np.ndarray) -> np.ndarray:
+        """Score images by the mean of their views: uint8 (n, k, s, s, 3) to float32 (n,)."""
+        with _full_precision(self.device):
+            return mean_scores(self.method, self.model, views, self.device)
+
+    def score_arrays(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Score decoded images, uint8 (h, w, 3) each: float32 (n,).
+
+        Those of a method that resizes images are cut and resized here where they need to be.
+
+        Raises:
+            ImageError: an image is too small.
             ValueError: another dtype or shape.
         """
-        size = self.image_size
-        if arrays.dtype != np.uint8 or arrays.ndim != 4 or arrays.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"images are {arrays.dtype} of shape {arrays.shape}: "
-                f"give uint8 (n, {size}, {size}, 3)"
-            )
         if not len(arrays):
             return np.empty(0, np.float32)
-        # A copy: Ray's arrays are read-only, which torch does not know.
-        batch = torch.tensor(arrays).permute(0, 3, 1, 2).to(self.device)
-        with _full_precision(self.device):
-            scores: np.ndarray = self.method.predict(self.model, batch).float().cpu().numpy()
-        return scores
+        views = [views_of(image, self.method, self.config) for image in arrays]
+        return self.score_views(np.stack(views))
 
     def score_image(self, image: bytes | str) -> float:
         """Score one image file, given by its content, its path or its URI.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: it cannot be read, or is too small.
         """
-        return float(self.score_arrays(read_image(image, self.image_size)[None])[0])
+        return float(self.score_views(self.read(image)[np.newaxis])[0])
 
 
-def read_image(image: bytes | str, size: int) -> np.ndarray:
-    """Return an image file's central square as uint8 (size, size, 3).
+def read_views(image: bytes | str, method: Method, config: Any) -> np.ndarray:
+    """Return the views of an image file, as `ImageScorer.read` does, without its model."""
+    if isinstance(image, bytes):
+        return views_of(images.decode(image), method, config)
+    decoded = images.load_whole(image, None)
+    try:
+        return views_of(decoded, method, config)
+    except ImageError as error:
+        raise ImageError(f"{image}: {error}") from error
 
-    Args:
-        image: content, path or URI of the file.
-        size: side in pixels.
+
+def views_of(image: np.ndarray, method: Method, config: Any) -> np.ndarray:
+    """Return the views of a decoded image, uint8 (h, w, 3).
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it is too small.
+        ValueError: another dtype or shape.
     """
-    if isinstance(image, bytes):
-        return images.fit(images.decode(image), None, size)
-    return images.load(image, None, size)
+    images.check_image(image)
+    size, least = method.image_size(config), method.least_side(config)
+    height, width, _ = image.shape
+    if min(height, width) < least:
+        raise ImageError(
+            f"its {width} x {height} pixels hold no square of {least}, which the model sees: use "
+            "larger images"
+        )
+    return method.views(image if size is None else images.fit(image, None, size), config)
 
 
 def load_scorer(location: str | Folder, device: str = "cpu") -> ImageScorer:

@@ -47,6 +47,7 @@ def plain_batches(
         return {
             name: stack([stream.row(step, item) for item in items[name]])
             for name, stream in streams.items()
+            if stream.steps(step, step + 1)
         }
 
     yield from _ahead(make, start, stop)

@@ -57,12 +57,16 @@ def ray_batches(
     """
     for first in range(start, stop, STEPS_PER_DATASET):
         last = min(first + STEPS_PER_DATASET, stop)
+        used = {name: stream.steps(first, last) for name, stream in streams.items()}
         iterators = {
-            name: iter(_rows(stream, first, last, rank, workers, data_workers, in_group))
-            for name, stream in streams.items()
+            name: iter(_rows(streams[name], steps, rank, workers, data_workers, in_group))
+            for name, steps in used.items()
+            if steps
         }
-        for _ in range(first, last):
-            yield {name: next(iterator) for name, iterator in iterators.items()}
+        for step in range(first, last):
+            yield {
+                name: next(iterator) for name, iterator in iterators.items() if step in used[name]
+            }
 
 
 def group_cpus(streams: int, data_workers: int) -> float:
@@ -72,13 +76,13 @@ def group_cpus(streams: int, data_workers: int) -> float:
 
 def _rows(
     stream: ExampleStream,
-    start: int,
-    stop: int,
+    steps: range,
     rank: int,
     workers: int,
     data_workers: int,
     in_group: bool,
 ) -> Iterator[dict[str, torch.Tensor]]:
+    start, stop = steps.start, steps.stop
     items = worker_items(stream, rank, workers)
     step_bytes = len(items) * _row_bytes(stream, start, items[0])
     per_block = min(max(1, BLOCK_BYTES // step_bytes), BLOCK_STEPS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from rankloop.datasets.dataset import Dataset, Split, pair_indices, split_indices
 from rankloop.errors import ImageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
+from rankloop.methods.views import mean_scores
 from rankloop.metrics import pair_accuracy, plcc, srocc
 
 BATCH = 32
@@ -33,14 +35,21 @@ class Evaluation:
 
 
 def evaluate(
-    method: Method, model: nn.Module, data: TrainingData, split: Split, device: torch.device
+    method: Method,
+    config: Any,
+    model: nn.Module,
+    data: TrainingData,
+    split: Split,
+    device: torch.device,
 ) -> Evaluation:
     """Score a split's images one batch at a time and compare with what is known of them.
 
     Raises:
         TrainingError: a score is NaN or infinite.
     """
-    rows, scores = predict_rows(method, model, data, split_indices(data.dataset, split), device)
+    rows, scores = predict_rows(
+        method, config, model, data, split_indices(data.dataset, split), device
+    )
     bad = int(np.count_nonzero(~np.isfinite(scores)))
     if bad:
         raise TrainingError(
@@ -57,7 +66,12 @@ def selection_metric(dataset: Dataset) -> str:
 
 
 def predict_rows(
-    method: Method, model: nn.Module, data: TrainingData, rows: np.ndarray, device: torch.device
+    method: Method,
+    config: Any,
+    model: nn.Module,
+    data: TrainingData,
+    rows: np.ndarray,
+    device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that could be read and their scores, with the model in evaluation mode."""
     was_training = model.training
@@ -68,14 +82,13 @@ def predict_rows(
         images = []
         for row in rows[start : start + BATCH]:
             try:
-                images.append(data.load(int(row)))
+                images.append(method.views(data.load(int(row)), config))
             except ImageError:
                 # Vanished since the images were checked; the dataset's own list names it.
                 continue
             kept.append(int(row))
         if images:
-            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
-            scores.append(method.predict(model, batch).cpu().numpy())
+            scores.append(mean_scores(method, model, np.stack(images), device))
     model.train(was_training)
     return np.array(kept, np.int64), np.concatenate(scores) if scores else np.empty(0, np.float32)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rankloop.datasets.dataset import SPLITS, Dataset
+from rankloop.datasets.dataset import SPLITS, Dataset, Labels
 from rankloop.datasets.loaders import array_loader, file_loader
 from rankloop.datasets.options import DataOptions, open_data
 from rankloop.methods.method import Method, TrainingData
@@ -43,23 +43,40 @@ class Prepared:
     array: np.ndarray | None
 
 
-def prepare_data(options: DataOptions, image_size: int) -> Prepared:
-    """Open the data sources, check every image once, and say what was found."""
+def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
+    """Open the data sources for a method, check every image once, and say what was found."""
+    image_size = method.image_size(config)
     with counter("checking images") as progress:
-        dataset, array = open_data(options, image_size, on_progress=progress)
-    print(describe(dataset), flush=True)
+        dataset, array = open_data(
+            options,
+            image_size,
+            least_side=method.least_side(config),
+            learns_from=method.learns_from,
+            on_progress=progress,
+        )
+    print(describe(dataset, method.learns_from), flush=True)
     load = file_loader(dataset, image_size) if array is None else array_loader(array)
     return Prepared(TrainingData(dataset, load), array)
 
 
-def describe(dataset: Dataset) -> str:
+def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:
     """Say in a few lines what a dataset holds and who labelled it."""
     splits = dataset.images["split"].to_pylist()
     pairs = dataset.pairs["split"].to_pylist()
+    scored = [
+        split
+        for split, score in zip(splits, dataset.images["score"].to_pylist(), strict=True)
+        if score is not None
+    ]
     lines = [
         f"data: {dataset.name}, labels: {dataset.annotator}",
         *(
-            f"  {split}: {splits.count(split)} images, {pairs.count(split)} labelled pairs"
+            f"  {split}: {splits.count(split)} images, "
+            + (
+                f"{pairs.count(split)} labelled pairs"
+                if learns_from == "pairs"
+                else f"{scored.count(split)} with a score"
+            )
             for split in SPLITS
         ),
     ]

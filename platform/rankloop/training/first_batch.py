@@ -15,29 +15,25 @@ _SHOWN = 4
 def first_batch_figures(
     method: Method, config: Any, data: TrainingData, seed: int
 ) -> dict[str, Figure | None]:
-    """Draw the first rows of a run's first step, one figure per stream of images, by file name."""
+    """Draw the first rows of each stream of images, one figure per stream, by file name."""
     streams = method.streams(config, data, seed)
     return {f"first_batch_{name}.png": _drawn(name, stream) for name, stream in streams.items()}
 
 
 def _drawn(name: str, stream: ExampleStream) -> Figure | None:
-    rows = [stream.row(0, item) for item in range(min(_SHOWN, stream.rows_per_step))]
+    rows = [stream.row(stream.first, item) for item in range(min(_SHOWN, stream.rows_per_step))]
     rows = [row for row in rows if "images" in row and row["images"].ndim == 4]
     if not rows:
         return None
     count = len(rows[0]["images"])
     labels = list(stream.image_names) or [f"image {number}" for number in range(1, count + 1)]
-    if "levels" in rows[0]:
+    if "levels" in rows[0] and not stream.image_names:
         levels = np.atleast_2d(rows[0]["levels"]).tolist()
         labels = [f"level {', '.join(map(str, level))}" for level in levels]
-    names = [_order(int(row["delta"])) if "delta" in row else "" for row in rows]
+    names = [stream.describe(row) for row in rows]
     return ranked_sets_figure(
         [row["images"] for row in rows],
         labels,
         title=f"first batch: {name}",
         names=names if any(names) else (),
     )
-
-
-def _order(delta: int) -> str:
-    return "labelled: the second is better" if delta < 0 else "labelled: the first is better"

@@ -68,7 +68,7 @@ class Progress:
 
     Attributes:
         step: training steps done.
-        losses: term to its value at every step.
+        losses: term to its value at every step, NaN where the step had no such term.
         reports: step and metrics of every evaluation.
         replaced: row number of each image that could not be read to how often another took its
             place, over all workers.
@@ -78,6 +78,14 @@ class Progress:
     losses: dict[str, list[float]] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
     replaced: dict[int, int] = field(default_factory=dict)
+
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Take the terms of one more step."""
+        for name in terms:
+            self.losses.setdefault(name, [math.nan] * self.step)
+        for name, values in self.losses.items():
+            values.append(terms.get(name, math.nan))
+        self.step += 1
 
 
 def train(
@@ -119,6 +127,7 @@ def train(
     """
     worker = worker or Worker()
     model = method.build(config, seed).to(worker.device)
+    method.initialise(model, config, data)
     optimizer = method.optimizer(model, config)
     identity = run_identity(method, config, seed)
     progress = _resume(folder, identity, model, optimizer)
@@ -139,15 +148,14 @@ def train(
     here: Counter[int] = Counter()
     for batch in batches:
         here.update(_replaced(batch))
+        method.before_step(model, optimizer, config, seed, progress.step)
         terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker.device)
-        progress.step += 1
-        for name, value in terms.items():
-            progress.losses.setdefault(name, []).append(value)
+        progress.add(terms)
         last = progress.step == config.steps
         go_on = True
         reports = last or progress.step % schedule.evaluate_every == 0
         if reports:
-            metrics = _validate(method, model, data, progress.step, worker)
+            metrics = _validate(method, config, model, data, progress.step, worker)
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
         # Before the report, since a sweep that stops a run at it ends this process within it.
         due = last or progress.step % schedule.checkpoint_every == 0
@@ -188,7 +196,7 @@ def _step(
     # Layers such as dropout draw from torch's generator: tied to the step, a restart repeats them.
     torch.manual_seed(derived_seed(seed, "step", step))
     for group in optimizer.param_groups:
-        group["lr"] = method.learning_rate(config, step)
+        group["lr"] = method.learning_rate(config, step) * group.get("factor", 1.0)
     moved = {
         name: {column: tensor.to(device, non_blocking=True) for column, tensor in columns.items()}
         for name, columns in batch.items()
@@ -228,13 +236,13 @@ def _added(
 
 
 def _validate(
-    method: Method, model: nn.Module, data: TrainingData, step: int, worker: Worker
+    method: Method, config: Any, model: nn.Module, data: TrainingData, step: int, worker: Worker
 ) -> Mapping[str, float]:
     metrics: Mapping[str, float] = {}
     diverged = not all(torch.isfinite(p).all() for p in model.parameters())
     if worker.rank == 0 and not diverged:
         try:
-            metrics = evaluate(method, model, data, "validation", worker.device).metrics
+            metrics = evaluate(method, config, model, data, "validation", worker.device).metrics
         except TrainingError:
             diverged = True
     # Only rank 0 looks, but all must stop: one that went on would wait for the others for ever.
@@ -261,7 +269,11 @@ def report_at(progress: Progress, index: int) -> Report:
     past = progress.reports[index]
     start = progress.reports[index - 1]["step"] if index else 0
     losses = {
-        step: {name: values[step] for name, values in progress.losses.items()}
+        step: {
+            name: values[step]
+            for name, values in progress.losses.items()
+            if not math.isnan(values[step])
+        }
         for step in range(start, past["step"])
     }
     metrics = {k: math.nan if v is None else v for k, v in past["metrics"].items()}

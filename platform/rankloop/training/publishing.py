@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rankloop.datasets.dataset import Split
 from rankloop.figures import save_figures
-from rankloop.images import encode
+from rankloop.images import encode, fit
 from rankloop.methods.method import Method, TrainingData
 from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.score_plot import score_plot
@@ -23,6 +23,8 @@ from rankloop.training.final import FinalModel, past_reports, publish_checkpoint
 
 # Images on the contact sheet, spread evenly from the best score to the worst.
 SHOWN = 24
+# In pixels, each.
+SHOWN_SIDE = 128
 # Characters that fit above 8 columns.
 TITLE_WIDTH = 90
 _log = logging.getLogger("rankloop")
@@ -85,7 +87,7 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
         order = np.argsort(test.scores, kind="stable")
         some = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
         found["test_images.png"] = contact_sheet(
-            np.stack([data.load(int(row)) for row in test.images[some]]),
+            np.stack([fit(data.load(int(row)), None, SHOWN_SIDE) for row in test.images[some]]),
             test.scores[some],
             columns=8,
             higher_is_better=method.higher_is_better,

@@ -89,7 +89,7 @@ def _interrupted(trials: int) -> str:
 
 def _network(result: Mapping[str, Any]) -> str:
     config = result["config"]
-    return f"{config['backbone']} on images of {config['image_size']} pixels"
+    return f"{config['backbone']} on {config['input_size']} x {config['input_size']} pixels"
 
 
 def _warning(result: Mapping[str, Any]) -> list[str]:

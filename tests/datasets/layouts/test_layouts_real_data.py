@@ -10,7 +10,7 @@ import scipy.io
 from PIL import Image
 
 from rankloop.datasets.density_maps import density_map
-from rankloop.datasets.loaders import photograph_loader
+from rankloop.datasets.loaders import file_loader
 from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.readers import read_sources
 
@@ -131,7 +131,7 @@ def test_live_has_the_official_scores_and_real_images(tmp_path: Path):
     assert len(dataset.skipped) == 779 - len(rows)
     official = {row["dis_img_path"].removeprefix("LIVE/"): row for row in _official("LIVE")}
     assert set(rows) <= set(official)
-    assert photograph_loader(dataset)(0).ndim == 3
+    assert file_loader(dataset, None)(0).ndim == 3
 
 
 def test_clive_as_released(tmp_path: Path):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,7 +10,9 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from rankloop.errors import ConfigError
-from rankloop.models.resnet import ResNet18
+from rankloop.models.torchvision_backbone import TorchvisionBackbone
+
+ResNet18 = partial(TorchvisionBackbone, "resnet18")
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +140,38 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
 def test_an_input_below_the_stride_is_refused():
     with pytest.raises(ConfigError, match="input_size 31 is below 32"):
         ResNet18(input_size=31)
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "last"), [("resnet50", 2048, "fc."), ("vgg16", 4096, "classifier.6.")]
+)
+@torch.no_grad()
+def test_other_networks_without_their_last_layer(name, features, last, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        whole = getattr(torchvision.models, name)(weights=None).eval()
+    path = tmp_path / "weights.safetensors"
+    save_file(whole.state_dict(), path)
+    network = TorchvisionBackbone(name, str(path), input_size=64).eval()
+    images = torch.randn(1, 3, 64, 64)
+    found = network(images)
+    assert found.shape == (1, network.features) == (1, features)
+    torch.testing.assert_close(whole.get_submodule(last.rstrip("."))(found), whole(images))
+    with pytest.raises(ConfigError, match=f"do not fit {name}: missing"):
+        TorchvisionBackbone(name, _without(path, last, tmp_path))
+
+
+def _without(path, last, tmp_path):
+    tensors = load_file(path)
+    tensors.pop(next(k for k in tensors if k.endswith(".weight") and not k.startswith(last)))
+    save_file(tensors, tmp_path / "cut.safetensors")
+    return str(tmp_path / "cut.safetensors")
+
+
+def test_dense_layers_of_vgg16_are_fc6_and_fc7():
+    layers = TorchvisionBackbone("vgg16").dense_layers
+    assert [(layer.in_features, layer.out_features) for layer in layers] == [
+        (25088, 4096),
+        (4096, 4096),
+    ]
+    assert TorchvisionBackbone("resnet18").dense_layers == []
