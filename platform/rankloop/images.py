@@ -1,6 +1,7 @@
 """Read, decode, encode, crop and resize images: RGB uint8 (h, w, 3) everywhere.
 
-No function changes its input or returns a view of it.
+No function changes its input; `shrink` returns it where nothing is to be done, the others never a
+view of it.
 """
 
 import importlib.resources

@@ -20,7 +20,7 @@ GENERATOR = rng(0, "the authors' way")
 def bm3d_of_noise(image: np.ndarray, variance: float) -> np.ndarray:
     import bm3d
 
-    noisy = util.random_noise(util.random_noise(image, var=variance), var=25 / 255)
+    noisy = util.random_noise(util.random_noise(image, var=variance), var=(25 / 255) ** 2)
     return to_uint8(bm3d.bm3d_rgb(noisy, 25 / 255))
 
 

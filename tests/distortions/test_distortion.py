@@ -148,3 +148,31 @@ def test_bm3d_is_asked_for_by_name(name: str, photo: np.ndarray, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "bm3d", None)
     with pytest.raises(ConfigError, match="pip install bm3d"):
         _ladder(name, photo, [1])
+
+
+def test_parameters_are_those_of_the_papers():
+    """RankIQA's supplement, section 3, and Ponomarenko et al. for what is given as a PSNR."""
+    expected: dict[str, tuple[object, ...]] = {
+        "gaussian_noise": (0.001, 0.005, 0.01, 0.05),
+        "gaussian_noise_live": (0.001, 0.006, 0.022, 0.088, 1.0),
+        "color_noise": (0.0140, 0.0198, 0.0343, 0.0524),
+        "high_frequency_noise": (0.001, 0.005, 0.01, 0.05),
+        "impulse_noise": (0.005, 0.01, 0.05, 0.1),
+        "quantization_noise": (27, 39, 55, 76),
+        "gaussian_blur": (1.2, 2.5, 6.5, 15.2, 33.2),
+        "denoising": (0.001, 0.005, 0.01, 0.05),
+        "jpeg": (43, 12, 7, 4, 0),
+        "jpeg2000": (52, 150, 343, 600, 1200),
+        "non_eccentricity_pattern_noise": (30, 70, 150, 300),
+        "local_blocks": (2, 4, 8, 16),
+        "mean_shift_brighter": (15, 30, 45, 60),
+        "mean_shift_darker": (-15, -30, -45, -60),
+        "contrast_decrease": (0.85, 0.7, 0.55, 0.4),
+        "contrast_increase": (1.2, 1.4, 1.6, 1.8),
+        "saturation": (0.4, 0, -0.4, -0.8),
+        "multiplicative_noise": (0.05, 0.09, 0.13, 0.2),
+        "color_quantization_dither": (64, 32, 16, 8),
+        "chromatic_aberration": ((2, 1), (6, 3), (10, 5), (14, 7)),
+    }
+    for name, parameters in expected.items():
+        assert DISTORTIONS[name].parameters[: len(parameters)] == parameters, name

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from rankloop.distortions import minimum_variance
 from rankloop.distortions.minimum_variance import minimum_variance_palettes
 
 
@@ -55,9 +56,25 @@ def test_palettes_leave_less_error_than_median_cut(large_photo: np.ndarray):
     assert errors[1] < errors[0] / 3
 
 
-@pytest.mark.parametrize(("values", "colors"), [(1, 1), (2, 2), (256, 64)])
-def test_grey_images_have_as_many_colors_as_there_are(values: int, colors: int):
-    grey = np.arange(256, dtype=np.uint8)[:values] * (255 // max(values - 1, 1))
-    (palette,) = minimum_variance_palettes(grey[:, None, None].repeat(3, axis=2), (64,))
+@pytest.mark.parametrize(
+    ("grey", "colors"), [([7], 1), ([0, 255], 2), ([60, 61, 62, 63], 4), (range(256), 64)]
+)
+def test_grey_images_have_as_many_colors_as_there_are(grey: list[int], colors: int):
+    image = np.array(grey, np.uint8)[:, None, None].repeat(3, axis=2)
+    (palette,) = minimum_variance_palettes(image, (64,))
     assert len(palette) == colors
     assert (palette == palette[:, :1]).all()
+
+
+def test_dark_photographs_have_all_their_colors(large_photo: np.ndarray):
+    palettes = minimum_variance_palettes(large_photo // 32, (64, 32, 16, 8))
+    assert [len(palette) for palette in palettes] == [64, 32, 16, 8]
+
+
+def test_photographs_in_bands_are_those_in_one(
+    large_photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    (whole,) = minimum_variance_palettes(large_photo, (16,))
+    monkeypatch.setattr(minimum_variance, "_BAND", 1000)
+    (banded,) = minimum_variance_palettes(large_photo, (16,))
+    np.testing.assert_array_equal(banded, whole)

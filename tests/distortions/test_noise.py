@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.fft
@@ -41,11 +43,38 @@ def test_color_noise_has_the_variance_of_its_level_in_ycbcr(gray: np.ndarray):
     )
     made = DISTORTIONS["color_noise"].ladder(gray, rng(0)).astype(np.float64) / 255
     base = made[0] @ matrix.T
-    for level, variance in ((1, 0.0140),):
+    generator = np.random.default_rng(0)
+    inverse = np.linalg.inv(matrix) * 255
+    for level, variance in enumerate((0.0140, 0.0198, 0.0343, 0.0524), 1):
         noise = (made[level] @ matrix.T - base) / 255
+        # Values beyond [0, 255] are clipped, alike in what is expected.
+        field = generator.normal(0, np.sqrt(variance), gray.shape) @ inverse.T
+        clipped = np.clip(made[0] + field, 0, 1)
+        expected = (clipped @ matrix.T - base) / 255
         for channel in range(3):
-            # Values beyond [0, 255] are clipped: a little is lost.
-            assert noise[:, :, channel].var() == pytest.approx(variance, rel=0.15)
+            assert noise[:, :, channel].var() == pytest.approx(
+                expected[:, :, channel].var(), rel=0.03
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "variances"),
+    [
+        ("gaussian_noise", (0.001, 0.005, 0.01, 0.05)),
+        ("gaussian_noise_live", (0.001, 0.006, 0.022, 0.088, 1.0)),
+    ],
+)
+def test_gaussian_noise_of_every_level_is_that_of_its_variance(
+    name: str, variances: tuple[float, ...], gray: np.ndarray
+):
+    generator = np.random.default_rng(0)
+    found = _noise(name, gray)
+    assert len(found) == len(variances)
+    for noise, variance in zip(found, variances, strict=True):
+        # Clipped as the levels are.
+        field = generator.normal(0, np.sqrt(variance), gray.shape)
+        expected = np.clip(gray / 255 + field, 0, 1) - gray / 255
+        assert noise.var() == pytest.approx(expected.var(), rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["correlated_noise", "masked_noise"])
@@ -120,11 +149,23 @@ def test_impulse_noise_is_salt_and_pepper_and_nested(gray: np.ndarray):
 
 @pytest.mark.parametrize(
     ("name", "deviation"),
-    [("multiplicative_noise", 0.05**0.5), ("multiplicative_noise_authors", 0.05)],
+    [("multiplicative_noise", np.sqrt), ("multiplicative_noise_authors", float)],
 )
-def test_multiplicative_noise_grows_with_the_value(name: str, deviation: float):
+def test_multiplicative_noise_grows_with_the_value(name: str, deviation: Callable[[float], float]):
     for value in (20, 60, 90):
         image = np.full((150, 150, 3), value, np.uint8)
-        noise = _noise(name, image)[0] * 255
-        expected = np.hypot(value * deviation, 12**-0.5)
-        assert noise.std() == pytest.approx(expected, rel=0.02)
+        levels = (0.05, 0.09, 0.13, 0.2)
+        generator = np.random.default_rng(value)
+        for noise, level in zip(_noise(name, image) * 255, levels, strict=True):
+            field = generator.normal(0, value * deviation(level), image.shape)
+            expected = np.rint(np.clip(value + field, 0, 255)) - value
+            assert noise.std() == pytest.approx(expected.std(), rel=0.02)
+
+
+def test_masked_noise_of_a_nearly_white_page_stays_where_there_is_something_to_mask():
+    page = np.full((600, 400, 3), 255, np.uint8)
+    page[300:303, 200:203] = 0
+    made = DISTORTIONS["masked_noise"].ladder(page, rng(0))
+    changed = (made != page).any(axis=3).sum(axis=(1, 2))
+    assert changed[0] == 0
+    assert 0 < changed[1] <= changed.max() <= 300

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankloop.errors import ConfigError
+from rankloop.errors import ConfigError, ImageError
 from rankloop.randomness import rng
 from rankloop.ranking.nested_crops import crop_density, nested_boxes, nested_crops
 
@@ -99,3 +99,12 @@ def test_refusals():
     for x, y, side, size in ((-1, 0, 3, 3), (8, 0, 3, 3), (0, 0, 11, 3), (0, 0, 0, 3)):
         with pytest.raises(ConfigError, match="inside the map"):
             crop_density(np.zeros((10, 10), np.float32), x, y, side, size)
+
+
+@pytest.mark.parametrize(("side", "flat"), [(1, False), (3, False), (60, True)])
+def test_crops_that_are_the_same_image_are_refused(side: int, flat: bool):
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    if flat:
+        image[:] = 7
+    with pytest.raises(ImageError, match="are the same image"):
+        nested_crops(image, rng(0), 8)

@@ -33,7 +33,8 @@ IMAGE_SCHEMA = pa.schema(
         # Opinion score, test rank, hidden strength or number of people; its direction is
         # Dataset.higher_is_better.
         pa.field("score", pa.float64()),
-        # Standard deviation of the opinions behind the score, on its scale.
+        # Standard deviation of the opinions behind the score, on its scale; of tid2013 what its
+        # release gives, by its size the standard error of the score.
         pa.field("spread", pa.float64()),
         # What was done to a reference image: a name of rankloop.distortions where it is one of
         # them, else the data set's own; null for references and photographs as they are.

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Colours of a cell, 4 x 4 x 4, are never parted.
+# Colours of a cell, 4 x 4 x 4, are never parted, unless the image has few.
 _CELLS = 64
 _SHIFT = 2
+_FEW_CELLS = 1024
+_BAND = 2**20
 
 # Rows of an array of cells.
 _PLACES, _PIXELS, _SUMS, _SQUARES = slice(0, 3), 3, slice(4, 7), 7
@@ -43,14 +45,27 @@ def minimum_variance_palettes(image: np.ndarray, counts: Sequence[int]) -> list[
 
 def _cells(image: np.ndarray) -> np.ndarray:
     """Return float64 (8, m): places, pixels, sums of red, green, blue, and of their squares."""
-    values = np.ascontiguousarray(image.reshape(-1, 3).T, np.intp)
-    red, green, blue = values >> _SHIFT
-    cell = (red * _CELLS + green) * _CELLS + blue
-    squares = (values**2).sum(axis=0)
-    pixels = np.bincount(cell, minlength=_CELLS**3)
-    used = np.flatnonzero(pixels)
-    sums = [np.bincount(cell, weights)[used] for weights in (*values, squares)]
-    return np.stack([*np.unravel_index(used, (_CELLS,) * 3), pixels[used], *sums], dtype=np.float64)
+    pixels = image.reshape(-1, 3)
+    sums = np.zeros((5, _CELLS**3))
+    # In bands: wide integers of a whole photograph would take a gigabyte.
+    for start in range(0, len(pixels), _BAND):
+        values = np.ascontiguousarray(pixels[start : start + _BAND].T, np.intp)
+        red, green, blue = values >> _SHIFT
+        cell = (red * _CELLS + green) * _CELLS + blue
+        for row, weights in zip(sums, (None, *values, (values**2).sum(axis=0)), strict=True):
+            row += np.bincount(cell, weights, _CELLS**3)
+    used = np.flatnonzero(sums[0])
+    if len(used) <= _FEW_CELLS:
+        return _colors(pixels)
+    return np.concatenate([np.unravel_index(used, (_CELLS,) * 3), sums[:, used]])
+
+
+def _colors(pixels: np.ndarray) -> np.ndarray:
+    """Return the same with every colour a cell of its own, for dark and faint images."""
+    packed = pixels.astype(np.int32) @ np.array([2**16, 2**8, 1], np.int32)
+    found, counts = np.unique(packed, return_counts=True)
+    colors = np.stack([found >> 16, found >> 8 & 255, found & 255]).astype(np.float64)
+    return np.stack([*colors, counts, *counts * colors, counts * (colors**2).sum(axis=0)])
 
 
 def _variance(box: np.ndarray) -> float:
@@ -66,7 +81,7 @@ def _cut(box: np.ndarray) -> list[np.ndarray]:
     best, sides = -np.inf, box[0] < 0
     for place in box[_PLACES].astype(np.intp):
         rows = (box[_PIXELS], *box[_SUMS])
-        below = np.stack([np.bincount(place, row, _CELLS) for row in rows]).cumsum(axis=1)
+        below = np.stack([np.bincount(place, row) for row in rows]).cumsum(axis=1)
         above = below[:, -1:] - below
         planes = np.arange(place.min(), place.max())
         # Most between the sides is least within them.

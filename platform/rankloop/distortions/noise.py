@@ -197,13 +197,15 @@ def _add_at_psnr(
     for psnr, version in zip(psnrs, versions, strict=True):
         wanted = sigma_of_psnr(psnr)
         scale = wanted * unit
-        # What is clipped is made up for by the rest; nearly flat images can hold no more than so.
+        before = 0.0
+        # What is clipped is made up for by the rest; nearly flat images can hold no more than so,
+        # where all that the field reaches is clipped already.
         for _ in range(_CORRECTIONS):
             add_scaled(base, field, scale, version)
             reached = cv2.norm(version, image) / math.sqrt(image.size)
-            if not reached or reached > _CLOSE_ENOUGH * wanted:
+            if reached <= before or reached > _CLOSE_ENOUGH * wanted:
                 break
-            scale *= wanted / reached
+            before, scale = reached, scale * wanted / reached
 
 
 def _blocks(plane: np.ndarray) -> np.ndarray:

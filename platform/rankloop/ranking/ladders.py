@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rankloop.distortions.distortion import Distortion
-from rankloop.errors import ImageError
 from rankloop.randomness import rng
-from rankloop.ranking.ranked_set import RankedSet
+from rankloop.ranking.ranked_set import RankedSet, distinct
 from rankloop.ranking.sub_images import SubImage, sub_image
 
 
@@ -38,7 +37,7 @@ def ladder(
     wanted = distortion.checked_levels(levels)
     sub = sub_image(image, generator, size)
     made = _versions(sub, generator, distortion, wanted)
-    return _distinct(RankedSet(made, np.array(wanted)[:, np.newaxis]))
+    return distinct(RankedSet(made, np.array(wanted)[:, np.newaxis]))
 
 
 def _versions(
@@ -97,20 +96,4 @@ def crossed_ladder(
         seen = np.ascontiguousarray(version[top : top + height, left : left + width])
         versions.append(around.cut(second.ladder(seen, rng(seed, "second"), columns)))
     crossed = [[row, column] for row in rows for column in columns]
-    return _distinct(RankedSet(np.concatenate(versions), np.array(crossed)))
-
-
-def _distinct(made: RankedSet) -> RankedSet:
-    """Refuse versions of different levels that are the same image: neither is worse.
-
-    Grey photographs have no saturation to lose, small ones hold too few bits to be hit.
-    """
-    seen: dict[bytes, list[int]] = {}
-    for image, level in zip(made.images, made.levels.tolist(), strict=True):
-        same = seen.setdefault(image.tobytes(), level)
-        if same != level:
-            raise ImageError(
-                f"its levels {same} and {level} are the same image, so that neither is worse: use "
-                "larger or less uniform images, or fewer levels"
-            )
-    return made
+    return distinct(RankedSet(np.concatenate(versions), np.array(crossed)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from rankloop.errors import ConfigError
 from rankloop.images import check_image, crop, resize
-from rankloop.ranking.ranked_set import RankedSet
+from rankloop.ranking.ranked_set import RankedSet, distinct
 
 # TPAMI paper, section 6.2.
 CROPS, SCALE, REGION = 5, 0.75, 8.0
@@ -81,12 +81,13 @@ def nested_crops(
 
     Raises:
         ConfigError: a number is out of range.
+        ImageError: crops are the same image, of a few pixels or all flat.
     """
     check_image(image)
     height, width, _ = image.shape
     boxes = nested_boxes(height, width, generator, crops, scale, region).tolist()
     versions = [resize(crop(image, x, y, side, side), size) for x, y, side in boxes]
-    return RankedSet(np.stack(versions), np.arange(crops)[:, np.newaxis])
+    return distinct(RankedSet(np.stack(versions), np.arange(crops)[:, np.newaxis]))
 
 
 def crop_density(density: np.ndarray, x: int, y: int, side: int, size: int) -> np.ndarray:

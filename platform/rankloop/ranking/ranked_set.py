@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rankloop.errors import DataError
+from rankloop.errors import DataError, ImageError
 from rankloop.images import check_image
 from rankloop.randomness import rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, Load, OnSkip, first_readable, reporting
@@ -57,6 +57,26 @@ def ranks_above(levels: np.ndarray) -> np.ndarray:
     first, second = levels[:, np.newaxis, :], levels[np.newaxis, :, :]
     at_or_above = np.asarray((first <= second).all(axis=2))
     return at_or_above & np.asarray((first < second).any(axis=2))
+
+
+def distinct(made: RankedSet) -> RankedSet:
+    """Return the set, unless images of different levels are the same: neither is worse.
+
+    Grey photographs have no saturation to lose, small ones hold too few bits to be hit, and crops
+    of one pixel no smaller crops.
+
+    Raises:
+        ImageError: two are.
+    """
+    seen: dict[bytes, list[int]] = {}
+    for image, level in zip(made.images, made.levels.tolist(), strict=True):
+        same = seen.setdefault(image.tobytes(), level)
+        if same != level:
+            raise ImageError(
+                f"its levels {same} and {level} are the same image, so that neither is worse: use "
+                "larger or less uniform images, or fewer levels"
+            )
+    return made
 
 
 # (image of any size, generator, side in pixels) to a ranked set of images of that side.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from rankloop.datasets.dataset import SPLITS, Dataset, Labels
@@ -171,7 +172,12 @@ def write_result(
 def versions() -> dict[str, str]:
     """Versions of everything that could change a result."""
     packages = ("rankloop", "ray", "torch", "torchvision", "mlflow", "optuna", "numpy", "pillow")
-    found = {"python": platform.python_version(), "platform": sys.platform}
+    found = {
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        # Filters in float32 may round another way without AVX2, say.
+        "vector extensions": cv2.getCPUFeaturesLine(),
+    }
     for package in (*packages, "opencv-python-headless"):
         try:
             found[package] = importlib.metadata.version(package)

@@ -173,6 +173,10 @@ def test_ucsd(tmp_path: Path, write_photos: WritePhotos):
         "vidf1_33_003_f002.png": (0.0, None, "vidf1_33_003"),
     }
     assert part.counts == {"points_outside_region": 4}
+    assert not part.skipped
+    gone = "vidf1_33_003.y/vidf1_33_003_f002.png"
+    (tmp_path / "ucsdpeds" / "vidf" / gone).unlink()
+    assert _gone(_read(f"ucsd:{tmp_path}")) == {f"ucsdpeds/vidf/{gone}"}
 
 
 def test_ucf_qnrf(tmp_path: Path, write_photos: WritePhotos):
@@ -223,3 +227,37 @@ def test_an_empty_matrix_of_version_7_3_is_nobody(tmp_path: Path):
         stored.attrs["MATLAB_empty"] = np.uint8(1)
     content = read_mat(str(tmp_path / "x.mat"))
     assert head_points(content["annPoints"]) == []
+
+
+def _gone(part: Part) -> set[str]:
+    assert all("does not exist" in reason for _, reason in part.skipped)
+    return {name for name, _ in part.skipped}
+
+
+def test_photographs_that_only_points_are_there_for_are_listed(
+    tmp_path: Path, write_photos: WritePhotos, worldexpo10: Path
+):
+    shanghai = tmp_path / "shanghai"
+    write_photos(shanghai / "train_data" / "images", ["IMG_1.jpg"])
+    (shanghai / "train_data" / "ground-truth").mkdir()
+    for number in (1, 2):
+        path = shanghai / "train_data" / "ground-truth" / f"GT_IMG_{number}.mat"
+        scipy.io.savemat(path, _shanghaitech(POINTS))
+    assert _gone(_read(f"shanghaitech:{shanghai}")) == {"train_data/images/IMG_2.jpg"}
+    dense = tmp_path / "dense"
+    write_photos(dense, ["3.jpg"])
+    for number in (3, 4):
+        scipy.io.savemat(dense / f"{number}_ann.mat", {"annPoints": POINTS})
+    assert _gone(_read(f"ucf_cc_50:{dense}")) == {"4.jpg"}
+    qnrf = tmp_path / "qnrf"
+    write_photos(qnrf / "Train", ["img_0001.jpg"])
+    for number in (1, 2):
+        scipy.io.savemat(qnrf / "Train" / f"img_000{number}_ann.mat", {"annPoints": POINTS})
+    assert _gone(_read(f"ucf_qnrf:{qnrf}")) == {"Train/img_0002.jpg"}
+    before = {row.image for row in _read(f"worldexpo10:{worldexpo10}").images}
+    name = sorted(name for name in before if name.startswith("train_frame"))[0]
+    (worldexpo10 / name).unlink()
+    found = dict(_read(f"worldexpo10:{worldexpo10}").skipped)
+    assert "does not exist" in found[name]
+    with pytest.raises(DataError, match="strict"):
+        read_sources([f"ucf_cc_50:{dense}"], seed=0, strict=True)

@@ -12,6 +12,7 @@ from rankloop.datasets.layouts.tree import (
     read_table,
 )
 from rankloop.datasets.part import ImageRow, Part
+from rankloop.errors import DataError
 
 # Lists of large photographs, which are the official test set, and of the others; some tools drop
 # the signs from the names.
@@ -58,6 +59,8 @@ def _official_splits(tree: Tree) -> dict[str, Split]:
     others_at, test_at = tree.require(*_OTHER_LISTS), tree.require(*_TEST_LISTS)
     columns = ("name_image", "is_valid")
     for name, is_validation in columns_of(read_table(others_at), columns, others_at):
+        if is_validation is None:
+            raise DataError(f"{others_at}: {name} has no is_valid; download the list again")
         splits[name.lower()] = "validation" if is_validation.lower() in ("true", "1") else "train"
     for (name,) in columns_of(read_table(test_at), ("name_image",), test_at):
         splits[name.lower()] = "test"

@@ -24,7 +24,7 @@ def crowd_part(
 
     Args:
         tree: the release's folder.
-        names: of its photographs.
+        names: of its photographs, also of those that points are there for and that are missing.
         row_of: name to its row with points; raises DataError where these are missing or malformed.
         expected: what the folder should hold, for the error.
         outside_region: number of points that rows have left out, asked for at the end.
@@ -42,13 +42,25 @@ def crowd_part(
         why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
         raise DataError(f"{tree.folder} holds no {expected}{why}")
     left_out = outside_region() if outside_region else 0
+    found = tree.present(rows, tree.folder)
     return Part(
-        tree.present(rows, tree.folder).images,
+        found.images,
         higher_is_better=True,
         score_name=HEAD_COUNT,
         counts={"points_outside_region": left_out} if left_out else {},
-        skipped=tuple(skipped),
+        skipped=(*skipped, *found.skipped),
     )
+
+
+def annotated_too(tree: Tree, present: Iterable[str], annotated: Iterable[str]) -> list[str]:
+    """Return the photographs that are there and those that points are there for, without repeats.
+
+    Args:
+        tree: the release's folder.
+        present: names of the files that are there.
+        annotated: names that photographs with points would have.
+    """
+    return [*present, *sorted(name for name in set(annotated) if tree.uri(name) is None)]
 
 
 def points_file(tree: Tree, *names: str) -> str:

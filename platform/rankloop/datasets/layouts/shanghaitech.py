@@ -6,12 +6,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from rankloop.datasets.dataset import Split
-from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
+from rankloop.datasets.layouts.heads import annotated_too, crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
 _IMAGE = re.compile(r"(.*)images/IMG_(\d+)\.jpg", re.IGNORECASE)
+_POINTS = re.compile(r"(.*)ground[-_]truth/GT_IMG_(\d+)\.mat", re.IGNORECASE)
 _GROUND_TRUTH = ("ground-truth", "ground_truth")
 
 
@@ -27,10 +28,11 @@ def read_shanghaitech(path: str, options: Mapping[str, str]) -> Part:
         DataError: no image is there.
     """
     tree = open_tree(path)
-    matches = {name: _IMAGE.fullmatch(name) for name in tree.below("", (".jpg",))}
+    present = [name for name in tree.below("", (".jpg",)) if _IMAGE.fullmatch(name)]
+    annotated = filter(None, map(_POINTS.fullmatch, tree.below("", (".mat",))))
 
     def row(name: str) -> ImageRow:
-        match = matches[name]
+        match = _IMAGE.fullmatch(name)
         assert match is not None
         candidates = [f"{match[1]}{folder}/GT_IMG_{match[2]}.mat" for folder in _GROUND_TRUTH]
         points = head_points(_location(points_file(tree, *candidates)))
@@ -40,7 +42,7 @@ def read_shanghaitech(path: str, options: Mapping[str, str]) -> Part:
 
     return crowd_part(
         tree,
-        (name for name, match in matches.items() if match),
+        annotated_too(tree, present, (f"{m[1]}images/IMG_{m[2]}.jpg" for m in annotated)),
         row,
         "images/IMG_n.jpg with points: give the folder of part A or B",
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from rankloop.datasets.dataset import Split
-from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
+from rankloop.datasets.layouts.heads import annotated_too, crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import ConfigError
@@ -29,7 +29,9 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
     fold = options.get("fold")
     if fold is not None and fold not in map(str, range(1, FOLDS + 1)):
         raise ConfigError(f"ucf_cc_50:{path}: fold={fold!r} is none of 1 to {FOLDS}")
-    names = [name for name in tree.below("", (".jpg",)) if _IMAGE.fullmatch(name)]
+    annotated = (f"{name[: -len('_ann.mat')]}.jpg" for name in tree.below("", ("_ann.mat",)))
+    names = annotated_too(tree, tree.below("", (".jpg",)), annotated)
+    names = [name for name in names if _IMAGE.fullmatch(name)]
 
     def row(name: str) -> ImageRow:
         location = points_file(tree, f"{name[:-4]}_ann.mat")

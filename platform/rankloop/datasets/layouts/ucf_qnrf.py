@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from rankloop.datasets.layouts.heads import crowd_part, head_points, points_file
+from rankloop.datasets.layouts.heads import annotated_too, crowd_part, head_points, points_file
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 
@@ -25,10 +25,11 @@ def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
         DataError: no photograph is there.
     """
     tree = open_tree(path)
-    matches = {name: _IMAGE.fullmatch(name) for name in tree.below("", (".jpg",))}
+    annotated = (f"{name[: -len('_ann.mat')]}.jpg" for name in tree.below("", ("_ann.mat",)))
+    names = annotated_too(tree, tree.below("", (".jpg",)), annotated)
 
     def row(name: str) -> ImageRow:
-        match = matches[name]
+        match = _IMAGE.fullmatch(name)
         assert match is not None
         location = points_file(tree, f"{name[:-4]}_ann.mat")
         points = head_points(variable(read_mat(location), "annPoints", location))
@@ -43,7 +44,7 @@ def read_ucf_qnrf(path: str, options: Mapping[str, str]) -> Part:
 
     return crowd_part(
         tree,
-        (name for name, match in matches.items() if match),
+        (name for name in names if _IMAGE.fullmatch(name)),
         row,
         "Train/img_n.jpg with points: give its folder",
     )

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
 from rankloop.datasets.layouts.heads import (
+    annotated_too,
     crowd_part,
     encode_region,
     head_points,
@@ -17,6 +19,7 @@ from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError
 
 _FRAME = re.compile(r"(?:.*/)?(vidf1_33_(\d\d\d))\.y/\1_f(\d+)\.png", re.IGNORECASE)
+_LABELS = re.compile(r"(vidf1_33_(\d\d\d))_frame_full\.mat")
 # Frames 601 to 1400 train, the others test; a clip has 200.
 _TRAINING_CLIPS = range(3, 7)
 _CLIPS = range(10)
@@ -42,28 +45,46 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
     location = str(tree.uri(below[region_name]))
     mask = _field(variable(read_mat(location), "roi", location), "mask", location).astype(bool)
     region = encode_region(mask)
-    matches = {name: _FRAME.fullmatch(name) for name in tree.below("", (".png",))}
-    clips: dict[int, np.ndarray] = {}
+    present = {name: _FRAME.fullmatch(name) for name in tree.below("", (".png",))}
+    names = [name for name, match in present.items() if match and int(match[2]) in _CLIPS]
+    folder = next((name[: -len("vidf1_33_000.y/vidf1_33_000_f001.png")] for name in names), "")
+
+    @cache
+    def clip(name: str) -> tuple[str, np.ndarray]:
+        labels = f"{name}_frame_full.mat"
+        location = points_file(tree, below.get(labels, labels))
+        return location, variable(read_mat(location), "frame", location).ravel()
+
+    def frames_of(name: str) -> int:
+        try:
+            return len(clip(name)[1])
+        except DataError:
+            # Each frame of the clip that is there says so.
+            return 0
+
+    annotated = [
+        f"{folder}{match[1]}.y/{match[1]}_f{frame:03}.png"
+        for match in map(_LABELS.fullmatch, below)
+        if match and int(match[2]) in _CLIPS
+        for frame in range(1, frames_of(match[1]) + 1)
+    ]
     outside: list[int] = []
 
     def row(name: str) -> ImageRow:
-        match = matches[name]
+        match = _FRAME.fullmatch(name)
         assert match is not None
-        clip, frame = int(match[2]), int(match[3])
-        labels = f"{match[1].lower()}_frame_full.mat"
-        location = points_file(tree, below.get(labels, labels))
-        if clip not in clips:
-            clips[clip] = variable(read_mat(location), "frame", location).ravel()
-        if not 1 <= frame <= len(clips[clip]):
-            raise DataError(f"{labels} holds frames 1 to {len(clips[clip])}")
-        marked = head_points(_field(clips[clip][frame - 1], "loc", location)[:, :2])
+        frame = int(match[3])
+        location, frames = clip(match[1].lower())
+        if not 1 <= frame <= len(frames):
+            raise DataError(f"{location} holds frames 1 to {len(frames)}")
+        marked = head_points(_field(frames[frame - 1], "loc", location)[:, :2])
         points = inside_region(marked, mask)
         outside.append(len(marked) - len(points))
         return ImageRow(
             name,
             name,
             source=match[1].lower(),
-            split=None if clip in _TRAINING_CLIPS else "test",
+            split=None if int(match[2]) in _TRAINING_CLIPS else "test",
             score=float(len(points)),
             points=points,
             region=region,
@@ -71,7 +92,7 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
 
     return crowd_part(
         tree,
-        (name for name, match in matches.items() if match and int(match[2]) in _CLIPS),
+        annotated_too(tree, names, annotated),
         row,
         "frame vidf1_33_nnn.y/… with points",
         lambda: sum(outside),

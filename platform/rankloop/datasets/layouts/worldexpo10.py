@@ -35,11 +35,7 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
         DataError: no frame has points and a region.
     """
     tree = open_tree(path)
-    frames = [
-        (side, name)
-        for side in ("train", "test")
-        for name in tree.below(f"{side}_frame", (".jpg",))
-    ]
+    frames = [(side, name) for side in ("train", "test") for name in _frames(tree, side)]
     scenes = {_scene(name) for side, name in frames if side == "test"}
     if options.get("scene", "") not in {"", *scenes}:
         known = ", ".join(sorted(scenes)) or "missing"
@@ -75,6 +71,20 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
     return crowd_part(
         tree, tested, row, "train_frame or test_frame with labels", lambda: sum(outside)
     )
+
+
+def _frames(tree: Tree, side: str) -> list[str]:
+    """Frames that are there, and those that points are there for."""
+    present = tree.below(f"{side}_frame", (".jpg",))
+    known = {name.rpartition("/")[2][:-4].lower() for name in present}
+    labels = [name.split("/") for name in tree.below(f"{side}_label", (".mat",))]
+    # Test frames lie in a folder per scene, as all labels do.
+    missing = [
+        "/".join([f"{side}_frame", *([parts[-2]] if side == "test" else []), parts[-1][:-4]])
+        for parts in labels
+        if parts[-1].lower() != "roi.mat" and parts[-1][:-4].lower() not in known
+    ]
+    return [*present, *(f"{name}.jpg" for name in missing)]
 
 
 def _scene(name: str) -> str:
