@@ -76,6 +76,7 @@ def main() -> str:
         storage,
         options.workers,
         options.data_workers,
+        note="The paper's numbers are for other data (FIB-5K faces, human labels) and ResNet-18.",
     )
     print(comparison_report(result, folder, storage))
     return str(folder)

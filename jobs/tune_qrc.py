@@ -82,6 +82,7 @@ def main() -> str:
             space=qrc.space,
             paper=qrc.PAPER,
             supervised=qrc.SUPERVISED,
+            note=qrc.NOTE,
             trials=options.trials,
             at_once=options.workers,
             seed=options.data.seed,

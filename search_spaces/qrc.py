@@ -4,8 +4,7 @@ from typing import Any
 
 import optuna
 
-# The paper publishes the learning rate (4.1). Its margins, weight and blur strength are not
-# published: these are our documented defaults (rankloop.methods.ssranking).
+# The defaults of rankloop.methods.ssranking.
 PAPER: dict[str, Any] = {
     "epsilon_ranking": 0.1,
     "epsilon_qrc": 0.05,
@@ -15,6 +14,10 @@ PAPER: dict[str, Any] = {
 }
 
 
+NOTE = (
+    "The paper publishes the learning rate (4.1); margins, weight and blur strength are our "
+    "documented defaults."
+)
 # Pixels; a sweep's --blur-low must not exceed the first.
 BLUR_HIGH = (1.0, 6.0)
 

@@ -114,7 +114,7 @@ def test_the_papers_configuration_is_the_default():
         ({"levels": (0, 1, 1)}, "each once"),
         ({"levels": (0, 9)}, "levels .9. of gaussian_noise"),
         ({"ranked_images": 4}, "hold no ladder of 5"),
-        ({"weights": "imagenet"}, "give weights none"),
+        ({"weights": "vgg16.safetensors"}, "give weights none"),
         ({"input_size": 40}, "below 43"),
         ({"objectiv": "ranking"}, "the nearest is 'objective'"),
     ],
@@ -175,11 +175,23 @@ def test_labels_where_lower_is_better_change_their_sign(make: MakeConfig, data: 
 
 def test_ladders_are_made_of_undistorted_training_images_unlabelled_ones_first():
     distortion = [None, "jpeg", None, "jpeg", None, None] + [None] * 4
-    assert ladder_rows(_dataset(distortion=distortion)).tolist() == [0, 2, 4, 5]
+    assert ladder_rows(_dataset(distortion=distortion), 1.0, 0).tolist() == [0, 2, 4, 5]
     score = [1.0, None, None, 2.0, None, 3.0] + [1.0] * 4
-    assert ladder_rows(_dataset(distortion=distortion, score=score)).tolist() == [2, 4]
+    assert ladder_rows(_dataset(distortion=distortion, score=score), 1.0, 0).tolist() == [2, 4]
     with pytest.raises(DataError, match="all training images are distorted already"):
-        ladder_rows(_dataset(distortion=["jpeg"] * 10))
+        ladder_rows(_dataset(distortion=["jpeg"] * 10), 1.0, 0)
+
+
+def test_a_smaller_share_of_photographs_is_part_of_a_larger_one(data: TrainingData):
+    shares = [set(ladder_rows(data, share, 3).tolist()) for share in (0.01, 0.34, 0.5, 1.0)]
+    assert [len(share) for share in shares] == [1, 2, 3, 6]
+    assert shares[0] < shares[1] < shares[2] < shares[3]
+    assert len({tuple(ladder_rows(data, 0.5, seed)) for seed in range(20)}) > 5
+
+
+def test_several_values_in_one_string(make: MakeConfig):
+    config = make(distortions="jpeg gaussian_blur", levels="0 2 4")
+    assert (config.distortions, config.levels) == (("jpeg", "gaussian_blur"), (0, 2, 4))
 
 
 def test_head_counts_are_no_quality(make: MakeConfig, data: TrainingData):

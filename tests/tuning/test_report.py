@@ -11,6 +11,7 @@ RESULT = {
     "budget": {"steps": 360},
     "selection_metric": "srocc",
     "failures": [],
+    "note": "The paper is silent.",
     "split": {"validation": {"images": 45}},
     "mlflow_comparison": "http://127.0.0.1:5000/#/compare-runs",
 }
@@ -48,7 +49,7 @@ def test_the_report_of_a_sweep_says_what_was_trained_and_on_whose_labels(tmp_pat
 
 
 def test_a_winner_that_loses_to_its_own_baseline_is_pointed_out(tmp_path):
-    folder, warning = open_folder(str(tmp_path)), "does better with weight 0"
+    folder, warning = open_folder(str(tmp_path)), "does better with labels only"
     assert warning in sweep_report(sweep(0.6, 0.8), folder, folder)
     assert warning not in sweep_report(sweep(0.8, 0.6), folder, folder)
     assert warning not in sweep_report(sweep(0.8, None), folder, folder)

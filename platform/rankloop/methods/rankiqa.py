@@ -27,7 +27,7 @@ from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.models.score_scale import ScoreScale
 from rankloop.models.scorer import SMALLEST_INPUT, Backbone, Scorer, build_scorer
 from rankloop.models.torchvision_backbone import TorchvisionBackbone
-from rankloop.randomness import derived_seed
+from rankloop.randomness import derived_seed, rng
 from rankloop.ranking.labelled_images import labelled_sub_image
 from rankloop.ranking.ladders import ladder
 from rankloop.ranking.ranked_set import RankedSet
@@ -47,7 +47,7 @@ class RankIQAConfig(BaseModel):
     shallow network."""
     weights: str = "imagenet"
     """Initial weights: "imagenet" (6.1.1; torchvision downloads them), a .safetensors file, or
-    "none", which is all that the shallow network takes."""
+    "none". The shallow network has none published and starts at random with "imagenet", too."""
     input_size: Annotated[int, Ge(32), Le(4096)] = 224
     """Side in pixels of the sub-images that the network sees, at the image's own scale; larger
     images are shrunk until it is a third of their longer side. TPAMI paper 4.3: 224."""
@@ -66,6 +66,8 @@ class RankIQAConfig(BaseModel):
     """Ladders to learn from. TPAMI paper 4.2: the 17 types of TID2013 that the authors made."""
     levels: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Levels of the ladders; 0 is the image itself. TPAMI paper 4.2: five."""
+    ladder_share: Annotated[float, Gt(0.0), Le(1.0)] = 1.0
+    """Share, drawn at random, of the photographs that ladders are made of. Supplement, Table 4."""
     ranked_images: Annotated[int, Ge(2), Le(1_000_000)] = 72
     """Images of ladders or pairs per step, as many of them as make whole ones. 6.1.1: 72."""
     labelled_images: Annotated[int, Ge(1), Le(1_000_000)] = 30
@@ -101,6 +103,12 @@ class RankIQAConfig(BaseModel):
     steps: Annotated[int, Ge(1), Le(100_000_000)] = 50_000
     """Training budget in optimiser steps, both phases together. TPAMI paper 6.1: 50,000."""
 
+    @field_validator("distortions", "levels", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """A search space and a table name several in one string."""
+        return tuple(value.split()) if isinstance(value, str) else value
+
     @field_validator("distortions")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,7 +134,7 @@ class RankIQAConfig(BaseModel):
                 f"ranked_images {self.ranked_images} hold no ladder of {len(self.levels)} levels: "
                 f"give at least {len(self.levels)}"
             )
-        if self.backbone == "shallow" and self.weights != "none":
+        if self.backbone == "shallow" and self.weights not in ("none", "imagenet"):
             raise ValueError(
                 f"weights {self.weights!r} are not for the shallow network: give weights none"
             )
@@ -150,7 +158,7 @@ def _build(config: RankIQAConfig, seed: int) -> nn.Module:
     return build_scorer(
         config.backbone,
         output="scale",
-        weights=config.weights,
+        weights="none" if config.backbone == "shallow" else config.weights,
         input_size=config.input_size,
         seed=seed,
     )
@@ -167,11 +175,11 @@ def _labelled_rows(data: TrainingData) -> np.ndarray:
     return rows[~np.isnan(_labels(data)[rows])]
 
 
-def ladder_rows(data: TrainingData) -> np.ndarray:
-    """Return the training images that ladders are made of, int (n,).
+def ladder_rows(data: TrainingData, share: float, seed: int) -> np.ndarray:
+    """Return the training images that ladders are made of, int (n,), ascending.
 
     Those that no distortion was applied to: the unlabelled ones of them, or where all are labelled,
-    these.
+    these. Of one seed, a smaller share is part of a larger one.
 
     Raises:
         DataError: there is none.
@@ -185,7 +193,9 @@ def ladder_rows(data: TrainingData) -> np.ndarray:
             "all training images are distorted already, so that no ladder can be made of them: add "
             "photographs, for example folder:PATH"
         )
-    return unlabelled if unlabelled.size else rows
+    rows = unlabelled if unlabelled.size else rows
+    drawn = rng(seed, "share of the photographs").permutation(rows)
+    return np.sort(drawn[: max(1, round(share * len(rows)))])
 
 
 def _initialise(model: nn.Module, config: RankIQAConfig, data: TrainingData) -> None:
@@ -251,7 +261,7 @@ def _streams(config: RankIQAConfig, data: TrainingData, seed: int) -> dict[str, 
         of_a_set = len(config.levels) if config.pairs == "efficient" else 2
         streams["ranked"] = ranked_set_stream(
             data.load,
-            ladder_rows(data),
+            ladder_rows(data, config.ladder_share, seed),
             partial(_ladder, config=config),
             config.input_size,
             max(1, config.ranked_images // of_a_set),

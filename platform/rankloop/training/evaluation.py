@@ -26,7 +26,8 @@ class Evaluation:
         scores: float32 (n,), direction ``method.higher_is_better``.
         metrics: ``srocc`` and ``plcc`` where the images have scores (1.0 is full agreement,
             whatever the directions), ``pair_accuracy`` where there are labelled pairs; NaN where
-            undefined.
+            undefined. Of all of them together, and where asked for ``srocc/NAME`` and ``plcc/NAME``
+            of each distortion.
     """
 
     images: np.ndarray
@@ -41,6 +42,8 @@ def evaluate(
     data: TrainingData,
     split: Split,
     device: torch.device,
+    *,
+    by_distortion: bool = False,
 ) -> Evaluation:
     """Score a split's images one batch at a time and compare with what is known of them.
 
@@ -56,7 +59,14 @@ def evaluate(
             f"scores of {bad} of {len(scores)} {split} images are not finite: the model has "
             "diverged, train it with a lower learning_rate"
         )
-    return Evaluation(rows, scores, _metrics(method, data.dataset, split, rows, scores))
+    metrics = _metrics(method, data.dataset, split, rows, scores)
+    if by_distortion:
+        names = np.array(data.dataset.images["distortion"].to_pylist(), object)[rows]
+        for name in sorted({name for name in names if name is not None}):
+            here = names == name
+            found = _correlations(method, data.dataset, rows[here], scores[here])
+            metrics |= {f"{metric}/{name}": value for metric, value in found.items()}
+    return Evaluation(rows, scores, metrics)
 
 
 def selection_metric(dataset: Dataset) -> str:
@@ -96,16 +106,7 @@ def predict_rows(
 def _metrics(
     method: Method, dataset: Dataset, split: Split, rows: np.ndarray, scores: np.ndarray
 ) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    labels = dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
-    known = ~np.isnan(labels)
-    if known.sum() >= 2 and dataset.higher_is_better is not None:
-        directions = {
-            "labels_higher_is_better": dataset.higher_is_better,
-            "scores_higher_is_better": method.higher_is_better,
-        }
-        metrics["srocc"] = srocc(scores[known], labels[known], **directions)
-        metrics["plcc"] = plcc(scores[known], labels[known], **directions)
+    metrics = _correlations(method, dataset, rows, scores)
     better, worse = pair_indices(dataset, split)
     by_row = dict(zip(rows.tolist(), scores.tolist(), strict=True))
     pairs = [(b, w) for b, w in zip(better, worse, strict=True) if b in by_row and w in by_row]
@@ -116,3 +117,20 @@ def _metrics(
             np.array([sign * by_row[w] for _, w in pairs]),
         )
     return metrics
+
+
+def _correlations(
+    method: Method, dataset: Dataset, rows: np.ndarray, scores: np.ndarray
+) -> dict[str, float]:
+    labels = dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
+    known = ~np.isnan(labels)
+    if known.sum() < 2 or dataset.higher_is_better is None:
+        return {}
+    directions = {
+        "labels_higher_is_better": dataset.higher_is_better,
+        "scores_higher_is_better": method.higher_is_better,
+    }
+    return {
+        "srocc": srocc(scores[known], labels[known], **directions),
+        "plcc": plcc(scores[known], labels[known], **directions),
+    }

@@ -64,7 +64,8 @@ def final_model(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = restored_model(method, config, checkpoint).to(device)
     evaluations: dict[str, Evaluation] = {
-        split: evaluate(method, config, model, data, split, device) for split in splits
+        split: evaluate(method, config, model, data, split, device, by_distortion=True)
+        for split in splits
     }
     return FinalModel(checkpoint, evaluations)
 

@@ -51,11 +51,14 @@ def run_comparison(
     storage: Folder,
     at_once: int,
     data_workers: int | None = None,
+    *,
+    note: str,
 ) -> dict[str, Any]:
     """Train every row with every seed, or go on where it was cut off, and return the result.
 
     Data, split and budget are the same for all; the seed changes initial weights and the order of
     examples. ``result["metrics"]`` has, per row: split, then metric, then the value of each seed.
+    ``note`` says what a reader of the report must know of the paper's numbers.
 
     Raises:
         SweepError: all runs failed.
@@ -99,6 +102,7 @@ def run_comparison(
                 metrics=metrics,
                 more={
                     "selection_metric": context.metric,
+                    "note": note,
                     "rows": {row.name: dict(row.values) for row in rows},
                     "paper": {row.name: dict(row.paper) for row in rows},
                     "failures": watcher.failures,

@@ -1,7 +1,8 @@
 """What a training, a sweep or a comparison found, as a few lines of text."""
 
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rankloop.storage import Folder
@@ -9,9 +10,9 @@ from rankloop.tracking import ui_command
 
 _ROLES = {
     "best": "best trial",
-    "best_supervised": "best trial with weight 0",
+    "best_supervised": "best trial, labels only",
     "paper": "paper's configuration",
-    "paper_supervised": "paper's with weight 0 (supervised baseline)",
+    "paper_supervised": "paper's, labels only (supervised baseline)",
 }
 
 
@@ -32,9 +33,16 @@ def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) 
     """Return the lines that end a training."""
     lines = [
         f"{split} (labels: {result['data']['annotator']}): "
-        + ", ".join(f"{_title(name)} {_number(value)}" for name, value in metrics.items())
+        + ", ".join(
+            f"{_title(name)} {_number(value)}" for name, value in metrics.items() if "/" not in name
+        )
         for split, metrics in result["metrics"].items()
     ]
+    test = result["metrics"].get("test", {})
+    kinds = [name.removeprefix("srocc/") for name in test if name.startswith("srocc/")]
+    if kinds:
+        rows = [[k, _number(test[f"srocc/{k}"]), _number(test[f"plcc/{k}"])] for k in kinds]
+        lines += ["", table(["test by distortion", "SROCC", "PLCC"], rows), ""]
     replaced = result["replaced_images"]
     if replaced:
         lines.append(
@@ -74,9 +82,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             "",
             table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
             "",
-            "The paper's configuration is trained with this network and budget. The paper "
-            "publishes the learning rate; margins, weight and blur strength are our documented "
-            "defaults.",
+            f"The paper's configuration is trained with this network and budget. {result['note']}",
             *_warning(result),
             *_closing(result, folder, storage),
         ]
@@ -102,40 +108,65 @@ def _warning(result: Mapping[str, Any]) -> list[str]:
         return []
     images = result["split"]["validation"]["images"]
     return [
-        f"On validation ({images} images) the best trial does better with weight 0: at this budget "
-        "and on these images the ranks did not help it."
+        f"On validation ({images} images) the best trial does better with labels only: at this "
+        "budget and on these images the ranks did not help it."
     ]
 
 
 def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
-    """Return the table that ends a comparison."""
-    metric = result["selection_metric"]
-    shown = test_metric(found["test"] for found in result["metrics"].values()) or metric
-    columns = list(next(iter(result["paper"].values())))
+    """Return the tables that end a comparison."""
+    metric, metrics = result["selection_metric"], result["metrics"]
+    shown = test_metric(found["test"] for found in metrics.values()) or metric
+    columns = list(dict.fromkeys(name for row in result["paper"].values() for name in row))
+    tests = [shown, *(["plcc"] if "LCC" in columns else [])]
+    several = len(result.get("splits", [])) > 1
+    summary = median if several else spread
     rows = [
         [
             name,
-            spread(found["validation"].get(metric, [])),
-            _with_count(spread(found["test"].get(shown, [])), found["test"].get(shown, []), result),
-            *(f"{result['paper'][name][column]:.4f}" for column in columns),
+            summary(found["validation"].get(metric, [])),
+            *(_with_count(summary(found["test"].get(test, [])), found, test, result)
+              for test in tests),
+            *(_four_digits(result["paper"][name].get(column)) for column in columns),
         ]
-        for name, found in result["metrics"].items()
-    ]
-    header = ["", f"validation {_title(metric)}", f"test {_title(shown)}"]
+        for name, found in metrics.items()
+    ]  # fmt: skip
+    header = ["", f"validation {_title(metric)}", *(f"test {_title(test)}" for test in tests)]
+    splits = f"splits {result['splits']}, " if several else ""
     return "\n".join(
         [
             "",
             f"{result['method']} on {result['data']['name']} "
-            f"(labels: {result['data']['annotator']}), seeds {result['seeds']}, "
+            f"(labels: {result['data']['annotator']}), {splits}seeds {result['seeds']}, "
             f"{result['budget']['steps']} steps, {_network(result)}; "
-            "mean ± standard deviation over seeds",
+            + (
+                "median (least to most) over splits and seeds"
+                if several
+                else "mean ± standard deviation over seeds"
+            ),
             "",
             table([*header, *(f"paper {column}" for column in columns)], rows),
+            *_by_distortion(metrics, summary),
             "",
-            "The paper's numbers are for other data (FIB-5K faces, human labels) and ResNet-18.",
+            result["note"],
             *_closing(result, folder, storage),
         ]
     )
+
+
+def _by_distortion(
+    metrics: Mapping[str, Any], summary: Callable[[Sequence[float | None]], str]
+) -> list[str]:
+    names = sorted(
+        {name for found in metrics.values() for name in found["test"] if name.startswith("srocc/")}
+    )
+    if not names:
+        return []
+    rows = [
+        [name.removeprefix("srocc/"), *(summary(f["test"].get(name, [])) for f in metrics.values())]
+        for name in names
+    ]
+    return ["", table(["test SROCC by distortion", *metrics], rows)]
 
 
 def spread(values: Sequence[float | None]) -> str:
@@ -147,9 +178,22 @@ def spread(values: Sequence[float | None]) -> str:
     return f"{mean} ± {statistics.stdev(known):.4f}" if len(known) > 1 else mean
 
 
-def _with_count(text: str, values: Sequence[float | None], result: Mapping[str, Any]) -> str:
-    seeds = len(result["seeds"])
-    return text if len(values) in (0, seeds) else f"{text} ({len(values)} of {seeds} seeds)"
+def median(values: Sequence[float | None]) -> str:
+    """Return median (least to most)."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return "undefined"
+    return f"{statistics.median(known):.4f} ({min(known):.4f} to {max(known):.4f})"
+
+
+def _four_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _with_count(text: str, found: Mapping[str, Any], test: str, result: Mapping[str, Any]) -> str:
+    wanted = len(result["seeds"]) * max(1, len(result.get("splits", [])))
+    values = found["test"].get(test, [])
+    return text if len(values) in (0, wanted) else f"{text} ({len(values)} of {wanted} seeds)"
 
 
 def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list[str]:

@@ -40,6 +40,7 @@ class SweepPlan:
         paper: hyperparameters of the first trial.
         supervised: values that turn self-supervision off. The paper's and the best
             configuration are trained with them too, at full budget, to show what ranks add.
+        note: what a reader of the report must know of the paper's values.
         trials: number of trials.
         at_once: trials that run at once.
         seed: seed of the suggestions and of every run.
@@ -52,6 +53,7 @@ class SweepPlan:
     space: Space
     paper: Mapping[str, Any]
     supervised: Mapping[str, Any]
+    note: str
     trials: int
     at_once: int
     seed: int
@@ -192,6 +194,7 @@ def _conclude(
         seeds=[plan.seed],
         metrics=metrics,
         more={
+            "note": plan.note,
             "best_trial": best.number,
             "best_values": best.params,
             "paper_values": dict(plan.paper),
