@@ -21,8 +21,8 @@ DESCRIPTION = """Pack data sources into Parquet shards, so that a million images
 speed from object storage. Files are packed as they are, with all that is known of them.
 
 Examples:
-  python jobs/ingest.py shanghaitech:part_A --output s3://bucket/part_A
-  python jobs/train.py ssranking --data pack:s3://bucket/part_A
+  python jobs/ingest.py clive:CLIVE folder:photos --output s3://bucket/pack
+  python jobs/train.py rankiqa --data pack:s3://bucket/pack
 
 Running the same command again goes on after any crash. The last line printed is the pack."""
 
@@ -54,6 +54,8 @@ def main() -> str:
             on_progress=progress,
         )
     print(f"packed {len(part.images) - len(skipped)} images")
+    for name, count in part.counts.items():
+        print(f"{name.replace('_', ' ')}: {count}")
     missing = [*part.skipped, *skipped]
     if missing:
         print(f"skipped {len(missing)} images, which pack.json lists; the first:")

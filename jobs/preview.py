@@ -52,8 +52,13 @@ def main() -> str:
     refuse_temporary("--output", options.output)
     refuse_unwritable(options.output)
     folder = open_folder(options.output)
+    part = options.read()
+    for name, count in part.counts.items():
+        print(f"{name.replace('_', ' ')}: {count}")
+    if part.skipped:
+        print(f"{len(part.skipped)} listed images are not there, the first: {part.skipped[0][0]}")
     skipped = save_previews(
-        options.read(),
+        part,
         options.ranked_set,
         folder,
         images=1 if options.smoke else options.images,

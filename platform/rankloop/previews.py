@@ -49,17 +49,19 @@ def save_previews(
         DataError: no photograph can be used.
     """
     check_name(name)
-    photographs, skipped = _photographs(part, images, size, seed)
+    photographs, skipped = _photographs(part, 2 * images, size, seed)
     names = [*RECIPES, QUADRUPLET] if name == ALL else [name]
     with counter("drawing ranked sets") as progress:
         for done, each in enumerate(names, 1):
             try:
-                figure = _figure(each, photographs, size, seed, skipped)
+                figure = _figure(each, photographs, images, size, seed, skipped)
             except (ConfigError, DataError) as error:
                 # A distortion whose package is not installed is no reason to lose the others.
                 if name != ALL:
                     raise
                 skipped.append((each, str(error)))
+                # A picture of an earlier run would pass for one of this.
+                folder.remove(f"{each}.png")
                 continue
             png = io.BytesIO()
             figure.savefig(png, format="png", dpi="figure")
@@ -108,12 +110,13 @@ def _photograph(row: ImageRow, size: int) -> CrowdPhotograph:
 def _figure(
     name: str,
     photographs: Mapping[str, CrowdPhotograph],
+    rows: int,
     size: int,
     seed: int,
     skipped: list[tuple[str, str]],
 ) -> Figure:
     if name == QUADRUPLET:
-        return _quadruplets(photographs, size, seed)
+        return _quadruplets(photographs, rows, size, seed)
     sets: dict[str, RankedSet] = {}
     names = []
     unusable: list[tuple[str, str]] = []
@@ -127,6 +130,8 @@ def _figure(
                 names[-1] += f"\nheads: {', '.join(map(str, counts))}"
         except ImageError as error:
             unusable.append((f"{image} for {name}", str(error)))
+        if len(sets) == rows:
+            break
     if not sets:
         raise DataError(f"no photograph can be used for {name}: {unusable[0][1]}")
     skipped += unusable
@@ -150,29 +155,40 @@ def heads_in_crops(photograph: CrowdPhotograph, generator: np.random.Generator) 
     ]
 
 
-def _quadruplets(photographs: Mapping[str, CrowdPhotograph], size: int, seed: int) -> Figure:
-    squares = [fit(found.image, None, size) for found in photographs.values()]
-    if len(squares) < 2:
-        squares = [*squares, squares[0][:, ::-1]]
-    load: Callable[[int], np.ndarray] = squares.__getitem__
-    sets = [
-        quadruplet(load, len(squares), _QUADRUPLET_BLURS, seed=seed, step=0, item=item)
-        for item in range(len(photographs))
-    ]
+def _quadruplets(
+    photographs: Mapping[str, CrowdPhotograph], rows: int, size: int, seed: int
+) -> Figure:
+    """Every row is of two photographs of its own, in the order that the quadruplet has them in."""
+    names, sets = [], []
+    images = list(photographs)
+    if len(images) < 2:
+        raise DataError("a quadruplet is made of two photographs, and there is one: give more")
+    for item in range(min(rows, len(images) // 2)):
+        pair = images[2 * item : 2 * item + 2]
+        squares = [fit(photographs[image].image, None, size) for image in pair]
+        load: Callable[[int], np.ndarray] = squares.__getitem__
+        made = quadruplet(load, 2, _QUADRUPLET_BLURS, seed=seed, step=0, item=item)
+        sets.append(made)
+        first = 0 if np.array_equal(made[0], squares[0]) else 1
+        names.append(f"{pair[first]}\nand {pair[1 - first]}")
     low, high = _QUADRUPLET_BLURS.low, _QUADRUPLET_BLURS.high
-    title = f"quadruplet: both blurred alike, here by {low} to {high} pixels"
-    return ranked_sets_figure(sets, IMAGES_OF_QUADRUPLET, title=title)
+    title = (
+        f"quadruplet: both blurred alike, each row by a kernel ({', '.join(BLUR_KINDS)}) and a "
+        f"standard deviation of its own, {low} to {high} pixels"
+    )
+    return ranked_sets_figure(sets, IMAGES_OF_QUADRUPLET, title=title, names=names)
 
 
 def _label(name: str, level: list[int]) -> str:
     if name in MLIVE:
         return "; ".join(
-            f"{distortion.replace('_', ' ')} {DISTORTIONS[distortion].parameters[number - 1]}"
+            f"{distortion.replace('_', ' ')} level {number}: "
+            f"{DISTORTIONS[distortion].parameters[number - 1]}"
             for distortion, number in zip(MLIVE[name], level, strict=True)
         )
     if name in DISTORTIONS:
         parameters = ("original", *DISTORTIONS[name].parameters)
-        return f"{level[0]}: {parameters[level[0]]}"
+        return f"level {level[0]}: {parameters[level[0]]}"
     return f"crop {level[0]}"
 
 
@@ -181,5 +197,5 @@ def _title(name: str) -> str:
         order = "" if DISTORTIONS[name].is_monotone else " (a higher level need not be worse)"
         return f"{name}: {DISTORTIONS[name].meaning}{order}"
     if name in MLIVE:
-        return f"{name}: one is worse than another if neither strength is less; else no order"
+        return f"{name}: one is worse than another if neither level is lower; else no order"
     return f"{name}: each inside the one before"

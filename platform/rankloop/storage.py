@@ -19,8 +19,8 @@ from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
-    errno.EACCES: "no permission: give a --storage folder that you may write to",
-    errno.EPERM: "no permission: give a --storage folder that you may write to",
+    errno.EACCES: "no permission: give a folder that you may write to",
+    errno.EPERM: "no permission: give a folder that you may write to",
     errno.EROFS: "the disk is read-only: give another folder",
     errno.ENOENT: "there can be no folder: give another folder",
     errno.ENOTDIR: "a part of that path is a file: give another folder",

@@ -80,3 +80,14 @@ def test_colors_of_the_palette(large_photo: np.ndarray):
 
 def _patches(image: np.ndarray) -> np.ndarray:
     return image.reshape(8, 16, 12, 16, 3).mean(axis=(1, 3))
+
+
+def test_nested_classes_become_their_means(photo: np.ndarray):
+    made = DISTORTIONS["quantization_noise_monotone"].ladder(photo, rng(0))
+    for version, step in zip(made[1:], (16, 32, 64, 128), strict=True):
+        for low in range(0, 256, step):
+            here = (photo >= low) & (photo < low + step)
+            if here.any():
+                assert (version[here] == np.rint(photo[here].mean())).all()
+    errors = [((version.astype(float) - photo) ** 2).mean() for version in made]
+    assert errors == sorted(set(errors))

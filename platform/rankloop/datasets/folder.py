@@ -6,7 +6,7 @@ from rankloop.errors import DataError
 from rankloop.images import EXTENSIONS
 
 # Images that are not read: that they are there is said.
-_OTHER_EXTENSIONS = (".tif", ".tiff", ".gif", ".heic", ".avif", ".jxl", ".dng", ".nef", ".cr2")
+_OTHER_EXTENSIONS = (".tif", ".tiff", ".gif", ".ppm", ".pgm", ".heic", ".avif", ".jxl", ".dng")
 
 
 def read_folder(path: str) -> Part:

@@ -103,7 +103,7 @@ def read_sources(
         DataError: a missing, empty, malformed or contradictory data source.
     """
     if isinstance(specs, str) or not specs:
-        raise ConfigError(f"no data source in {specs!r}: give a list such as ['samples']")
+        raise ConfigError("no data source is given: name one, such as samples or folder:PATH")
     if crops_per_photo < 0:
         raise ConfigError(f"crops_per_photo = {crops_per_photo} is below 0: give at least 0")
     parsed = [parse_spec(text, _OPTIONS) for text in specs]

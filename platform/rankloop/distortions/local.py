@@ -94,7 +94,7 @@ LOCAL = (
     Distortion(
         "non_eccentricity_pattern_noise",
         (30, 70, 150, 300),
-        "patches of 15 x 15 pixels copied from 5 pixels away",
+        "number of patches of 15 x 15 pixels copied from 5 pixels away",
         f"{SUPPLEMENT}, #14",
         _patches,
         reach=_PATCH + _PATCH_SHIFT,
@@ -102,14 +102,14 @@ LOCAL = (
     Distortion(
         "local_blocks",
         (2, 4, 8, 16),
-        "blocks of 32 x 32 pixels covered with one colour",
+        "number of blocks of 32 x 32 pixels covered with one colour",
         f"{SUPPLEMENT}, #15",
         _blocks,
     ),
     Distortion(
         "local_blocks_authors",
         (2, 4, 8, 16),
-        "blocks of 32 x 32 pixels covered with a colour that is fainter the more there are",
+        "number of blocks of 32 x 32 pixels covered with a colour, fainter the more there are",
         f"{AUTHORS}, #15",
         _blocks_authors,
         is_monotone=False,

@@ -18,6 +18,18 @@ def _uniform(
         look_up(image, step * np.minimum(np.rint(GREY_LEVELS / step), 255 // step), version)
 
 
+def _nested(
+    image: np.ndarray, generator: np.random.Generator, steps: Sequence[int], versions: Versions
+) -> None:
+    """Each class of grey levels becomes its mean: of classes in one another the error grows."""
+    histogram = np.bincount(image.ravel(), minlength=256)
+    for step, version in zip(steps, versions, strict=True):
+        classes = (GREY_LEVELS // step).astype(np.intp)
+        counts = np.bincount(classes, histogram)
+        means = np.bincount(classes, histogram * GREY_LEVELS) / np.maximum(counts, 1)
+        look_up(image, means[classes], version)
+
+
 def _otsu(
     image: np.ndarray, generator: np.random.Generator, steps: Sequence[int], versions: Versions
 ) -> None:
@@ -85,6 +97,15 @@ QUANTIZATIONS = (
         "quantisation step in grey levels",
         f"{SUPPLEMENT}, #07",
         _uniform,
+        # A coarser step may have its levels just where an image has its own.
+        is_monotone=False,
+    ),
+    Distortion(
+        "quantization_noise_monotone",
+        (16, 32, 64, 128),
+        "grey levels of a class, which becomes its mean",
+        "ours: #07 with classes that lie in one another",
+        _nested,
     ),
     Distortion(
         "quantization_noise_authors",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rankloop.errors import ImageError
+from rankloop.errors import ConfigError, ImageError
 from rankloop.images import check_image, shrink
 from rankloop.randomness import rng
 
@@ -89,6 +89,8 @@ def sub_images(image: np.ndarray, count: int, size: int) -> np.ndarray:
 
 def _at_scale(image: np.ndarray, size: int) -> np.ndarray:
     check_image(image)
+    if size < 1:
+        raise ConfigError(f"sub-images of {size} pixels a side: give at least 1")
     height, width, _ = image.shape
     if min(height, width) < size:
         raise ImageError(

@@ -45,7 +45,11 @@ class Prepared:
 
 
 def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
-    """Open the data sources for a method, check every image once, and say what was found."""
+    """Open the data sources for a method, check every image once, and say what was found.
+
+    Raises:
+        DataError: missing, empty or malformed data, or none that the method can learn from.
+    """
     image_size = method.image_size(config)
     with counter("checking images") as progress:
         dataset, array = open_data(
@@ -57,7 +61,10 @@ def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
         )
     print(describe(dataset, method.learns_from), flush=True)
     load = file_loader(dataset, image_size) if array is None else array_loader(array)
-    return Prepared(TrainingData(dataset, load), array)
+    data = TrainingData(dataset, load)
+    # Data that the method cannot learn from are refused before Ray starts.
+    method.streams(config, data, options.seed)
+    return Prepared(data, array)
 
 
 def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:

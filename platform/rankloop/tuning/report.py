@@ -2,12 +2,15 @@
 
 import math
 import statistics
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
 
+# Characters of a hyperparameter's value.
+_LONGEST = 40
 _ROLES = {
     "best": "best trial",
     "best_supervised": "best trial, labels only",
@@ -224,4 +227,6 @@ def _number(value: float | None) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return textwrap.shorten(str(value), _LONGEST, placeholder=" …")

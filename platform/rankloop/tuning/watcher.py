@@ -1,5 +1,6 @@
 """Shows runs while they train: a line per event on the terminal, every value in MLflow."""
 
+import textwrap
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -142,4 +143,6 @@ class TrackingWatcher(RunWatcher):
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(json_safe(value))
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return textwrap.shorten(str(json_safe(value)), 30, placeholder=" …")
