@@ -32,10 +32,17 @@ def _cv2_noise(image: np.ndarray, variance: float) -> np.ndarray:
 def _cv2_salt_and_pepper(image: np.ndarray, density: float) -> np.ndarray:
     field = np.empty(image.shape, np.uint8)
     cv2.randu(field, 0, 256)
-    made = image.copy()
-    made[field < round(128 * density)] = 0
-    made[field >= 256 - round(128 * density)] = 255
-    return made
+    # Thresholds and bitwise operations take a third of the time of boolean indexing.
+    low, high = round(128 * density), 255 - round(128 * density)
+    _, not_pepper = cv2.threshold(field, low - 1, 255, cv2.THRESH_BINARY)
+    _, salt = cv2.threshold(field, high, 255, cv2.THRESH_BINARY)
+    return cv2.bitwise_or(cv2.bitwise_and(image, not_pepper), salt)
+
+
+def _cv2_speckle(image: np.ndarray, variance: float) -> np.ndarray:
+    field = np.empty(image.shape, np.float32)
+    cv2.randn(field, 1, math.sqrt(variance))
+    return cv2.multiply(image, field, dtype=cv2.CV_8U)
 
 
 def _cv2_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -119,6 +126,7 @@ PEERS: dict[str, dict[str, Peer]] = {
     },
     "multiplicative_noise": {
         "scikit-image": lambda x, v: to_uint8(util.random_noise(x, "speckle", var=v)),
+        "OpenCV": _cv2_speckle,
     },
     "quantization_noise": {
         "OpenCV": lambda x, s: _cv2_lut(x, s * np.rint(np.arange(256) / s)),

@@ -172,9 +172,8 @@ def _times(
     deviations: Sequence[float],
     versions: Versions,
 ) -> None:
-    base = image.astype(np.float32)
-    field = base * normal_field(image, generator)
-    _add(base, field, deviations, versions)
+    field = normal_field(image, generator)
+    _add(image, cv2.multiply(image, field, field, dtype=cv2.CV_32F), deviations, versions)
 
 
 def _sigma(variance: float) -> float:
