@@ -1,5 +1,6 @@
 """Compare the rows of MT-RankIQA's Table 1, or the effect of levels and of photographs."""
 
+import difflib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,15 @@ def _rows(study: Study) -> list[Row]:
     ]
 
 
+def _chosen(rows: list[Row], only: tuple[str, ...]) -> list[Row]:
+    names = [row.name for row in rows]
+    for name in only:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise ConfigError(f"--only {name!r} is no row: the nearest is {near[0]!r}")
+    return [row for row in rows if not only or row.name in only]
+
+
 @dataclass(frozen=True)
 class CompareOptions(JobOptions):
     """Options of jobs/compare_rankiqa.py; --workers is the number of runs at once."""
@@ -78,6 +88,8 @@ class CompareOptions(JobOptions):
     split."""
     splits: int = 1
     """How often the data are split anew. The papers: 10."""
+    only: tuple[str, ...] = ()
+    """Rows to train, by name; all by default."""
 
 
 def main() -> str:
@@ -88,7 +100,7 @@ def main() -> str:
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         given = " ".join(map(str, options.seeds)) or "without a value"
         raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
-    rows, config = _rows(options.study), options.config
+    rows, config = _chosen(_rows(options.study), options.only), options.config
     varied = {name: value for row in rows for name, value in row.values.items()}
     refuse_swept(config, varied, options.smoke, method="rankiqa")
     usual = (type(config)().distortions, RANKIQA.smoke["distortions"])
@@ -100,6 +112,7 @@ def main() -> str:
         "study": options.study,
         "seeds": options.seeds,
         "splits": options.splits,
+        "only": options.only,
     }
     splits = [options.data.seed + number for number in range(options.splits)]
     first = prepare_data(options.data, RANKIQA, config)

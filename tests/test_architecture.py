@@ -21,7 +21,7 @@ LEVELS = [
     {"methods"},
     {"cluster", "tracking", "plots", "figures"},
     {"streams", "training", "scoring", "previews"},
-    {"tuning"},
+    {"tuning", "active"},
     {"command_line"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

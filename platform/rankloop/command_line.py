@@ -121,14 +121,14 @@ def refuse_swept(
             )
 
 
-def method_name(args: Sequence[str]) -> str:
+def method_name(args: Sequence[str], default: str = "ssranking") -> str:
     """Return the METHOD of a command line: its first word, if that is no option.
 
     Raises:
         SystemExit: with 2 and one line on stderr when there is no such method.
     """
     if not args or args[0].startswith("-"):
-        return "ssranking"
+        return default
     try:
         return find_method(args[0]).name
     except RankloopError as error:

@@ -1,6 +1,7 @@
 """Folders on a local disk or in a bucket, behind one small interface."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from rankloop.errors import StorageError
 from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri
@@ -194,6 +197,25 @@ def refuse_unwritable(location: str) -> None:
         raise StorageError(f"cannot write to {folder}: {_REMEDIES[errno.ENOTDIR]}")
     if not os.access(nearest, os.W_OK):
         raise StorageError(f"cannot write to {folder}: {_REMEDIES[errno.EACCES]}")
+
+
+def write_parquet(folder: Folder, name: str, table: pa.Table) -> None:
+    """Write a table so that a reader sees all of it or none."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    folder.write_bytes(name, buffer.getvalue())
+
+
+def read_parquet(folder: Folder, name: str) -> pa.Table:
+    """Return the table of a Parquet file.
+
+    Raises:
+        StorageError: the file does not exist or is not Parquet.
+    """
+    try:
+        return pq.read_table(io.BytesIO(folder.read_bytes(name)))
+    except pa.ArrowInvalid as error:
+        raise StorageError(f"{folder}/{name} is not Parquet: {error}") from error
 
 
 def without_password(location: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from rankloop.datasets.dataset import Dataset, Labels
+from rankloop.ranking.ranked_set import RankedSet
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class Method:
         learning_rate: (config, step) to the rate of that step, times the ``factor`` of each of the
             optimiser's groups of parameters that has one.
         predict: (model, images uint8 (n, 3, h, w)) to float32 scores (n,), without gradients.
+        features: (model, images uint8 (n, 3, h, w)) to float32 (n, f), what the scores are made of,
+            without gradients.
+        ranked_set: (image as ``TrainingData.load`` gives it, generator, config) to versions of it
+            whose order is known, of which the first ones rank above; raises ImageError.
         smoke: configuration values that make a run of seconds, for trying things out.
     """
 
@@ -103,6 +108,8 @@ class Method:
     optimizer: Callable[[nn.Module, Any], torch.optim.Optimizer]
     learning_rate: Callable[[Any, int], float]
     predict: Callable[[nn.Module, torch.Tensor], torch.Tensor]
+    features: Callable[[nn.Module, torch.Tensor], torch.Tensor]
+    ranked_set: Callable[[np.ndarray, np.random.Generator, Any], RankedSet]
     smoke: Mapping[str, Any]
     initialise: Callable[[nn.Module, Any, TrainingData], None] = lambda model, config, data: None
     before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (

@@ -18,6 +18,7 @@ from torch import nn
 
 from rankloop.datasets.dataset import HEAD_COUNT, split_indices
 from rankloop.distortions import DISTORTIONS, RANKIQA_TID2013
+from rankloop.distortions.distortion import Distortion
 from rankloop.errors import ConfigError, DataError
 from rankloop.losses.hardest_pairs import hardest_pairs_loss
 from rankloop.losses.ranked_sets import ranked_sets_loss
@@ -213,11 +214,23 @@ def _ladder(
     image: np.ndarray, generator: np.random.Generator, size: int, config: RankIQAConfig
 ) -> RankedSet:
     """One of the distortions at all levels, or at two of them for pairs."""
-    name = config.distortions[int(generator.integers(len(config.distortions)))]
-    levels = sorted(config.levels)
-    if config.pairs != "efficient":
-        levels = sorted(generator.choice(levels, 2, replace=False).tolist())
-    return ladder(image, generator, size, DISTORTIONS[name], levels)
+    if config.pairs == "efficient":
+        return _ranked_set(image, generator, config)
+    distortion = _drawn_distortion(generator, config)
+    levels = sorted(generator.choice(sorted(config.levels), 2, replace=False).tolist())
+    return ladder(image, generator, size, distortion, levels)
+
+
+def _ranked_set(
+    image: np.ndarray, generator: np.random.Generator, config: RankIQAConfig
+) -> RankedSet:
+    """One of the distortions at all levels."""
+    distortion = _drawn_distortion(generator, config)
+    return ladder(image, generator, config.input_size, distortion, sorted(config.levels))
+
+
+def _drawn_distortion(generator: np.random.Generator, config: RankIQAConfig) -> Distortion:
+    return DISTORTIONS[config.distortions[int(generator.integers(len(config.distortions)))]]
 
 
 def _labelled_row(
@@ -358,6 +371,11 @@ def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return scores.float()
 
 
+@torch.inference_mode()
+def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return cast(Scorer, model).features(images).float()
+
+
 RANKIQA = Method(
     name="rankiqa",
     config=RankIQAConfig,
@@ -375,6 +393,8 @@ RANKIQA = Method(
     optimizer=_optimizer,
     learning_rate=_learning_rate,
     predict=_predict,
+    features=_features,
+    ranked_set=_ranked_set,
     smoke={
         "backbone": "shallow",
         "weights": "none",

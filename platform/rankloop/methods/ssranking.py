@@ -6,7 +6,7 @@ Liang et al., "Object image blur assessment" (the SSRanking paper), sections 3 a
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import nn
 
 from rankloop.datasets.dataset import HEAD_COUNT, pair_indices, split_indices
-from rankloop.distortions.blur import BlurKind
+from rankloop.distortions.blur import BlurKind, blur
 from rankloop.errors import DataError
 from rankloop.losses.lsep import lsep_loss
 from rankloop.losses.pairwise_ranking import pairwise_ranking_loss
@@ -23,7 +23,7 @@ from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_co
 from rankloop.losses.rankiqa import rankiqa_loss
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
-from rankloop.models.scorer import SMALLEST_INPUT, build_scorer
+from rankloop.models.scorer import SMALLEST_INPUT, Scorer, build_scorer
 from rankloop.ranking.quadruplets import (
     BLURRED_PAIR,
     QUADRUPLET,
@@ -32,7 +32,10 @@ from rankloop.ranking.quadruplets import (
     labelled_pair,
     quadruplet,
 )
+from rankloop.ranking.ranked_set import RankedSet, distinct
 
+# Of the ranked sets that certainty is measured on.
+_BLURS = 4
 SelfSupervision = Literal["qrc", "rankiqa", "lsep", "none"]
 
 
@@ -233,6 +236,22 @@ def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return scores.float()
 
 
+@torch.inference_mode()
+def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return cast(Scorer, model).features(images).float()
+
+
+def _blur_ladder(
+    image: np.ndarray, generator: np.random.Generator, config: SSRankingConfig
+) -> RankedSet:
+    """The image and four blurs of it, of one kind, from weakest to strongest."""
+    kind = config.blur_kinds[int(generator.integers(len(config.blur_kinds)))]
+    angle = float(generator.uniform(0.0, math.pi))
+    strengths = np.linspace(config.blur_low, config.blur_high, _BLURS).tolist()
+    versions = [image, *(blur(image, kind, strength, angle) for strength in strengths)]
+    return distinct(RankedSet(np.stack(versions), np.arange(_BLURS + 1)[:, np.newaxis]))
+
+
 SSRANKING = Method(
     name="ssranking",
     config=SSRankingConfig,
@@ -248,6 +267,8 @@ SSRANKING = Method(
     optimizer=_optimizer,
     learning_rate=_learning_rate,
     predict=_predict,
+    features=_features,
+    ranked_set=_blur_ladder,
     smoke={
         "backbone": "shallow",
         "image_size": 52,

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,29 @@ def sub_images(image: np.ndarray, count: int, size: int) -> np.ndarray:
     generator = rng(0, "sub-images at test", *image.shape, content)
     squares = [_drawn(image, generator, size) for _ in range(count)]
     return np.concatenate([square.cut(image[np.newaxis]) for square in squares])
+
+
+def aligned_sub_images(
+    images: Sequence[np.ndarray], generator: np.random.Generator, size: int
+) -> np.ndarray:
+    """Return the square at one place, drawn as `sub_image` does, of versions of one image.
+
+    Args:
+        images: uint8 (h, w, 3) each, of one size.
+        generator: two numbers are drawn from it.
+        size: side in pixels of the square, >= 1.
+
+    Returns:
+        uint8 (n, size, size, 3).
+
+    Raises:
+        ImageError: their sizes differ, or they are smaller than the square.
+    """
+    if len({image.shape for image in images}) != 1:
+        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+        raise ImageError(f"versions of one image have {' and '.join(sizes)} pixels: give one size")
+    scaled = np.stack([_at_scale(image, size) for image in images])
+    return _drawn(scaled[0], generator, size).cut(scaled)
 
 
 def _at_scale(image: np.ndarray, size: int) -> np.ndarray:

@@ -36,6 +36,7 @@ def train_distributed(
     workers: int,
     data_workers: int,
     use_gpu: bool,
+    start: Folder | None = None,
     on_report: Callable[[Report], Any] = lambda report: True,
 ) -> None:
     """Train with data-parallel workers (NCCL on GPUs, gloo on CPUs); see `train`.
@@ -54,6 +55,7 @@ def train_distributed(
         workers: number of workers; 0 trains in this process, without Ray.
         data_workers: Ray Data tasks per stream and worker; 0 makes rows in the worker itself.
         use_gpu: give each worker a GPU.
+        start: see `train`.
         on_report: told in this process of every evaluation; after a restart of past ones again.
 
     Raises:
@@ -71,6 +73,7 @@ def train_distributed(
             seed=seed,
             schedule=schedule,
             open_streams=plain_batches,
+            start=start,
             on_report=lambda report: on_report(report) is not False,
         )
         return
@@ -100,6 +103,7 @@ def train_distributed(
             "folder": folder,
             "seed": seed,
             "schedule": schedule,
+            "start": start,
             "data_workers": data_workers,
             "threads": max(1, int(cpus)),
             "messages": messages,
@@ -204,6 +208,7 @@ def _work(arguments: dict[str, Any]) -> None:
                 partial(ray_batches, data_workers=data_workers) if data_workers else plain_batches
             ),
             worker=Worker(get_device(), context.get_world_rank(), context.get_world_size()),
+            start=arguments["start"],
             on_report=lambda report: messages.put(report) is None,
         )
     except RankloopError as error:

@@ -98,6 +98,7 @@ def train(
     schedule: Schedule,
     open_streams: OpenStreams,
     worker: Worker | None = None,
+    start: Folder | None = None,
     on_report: Callable[[Report], bool] = lambda report: True,
 ) -> nn.Module:
     """Train a model for ``config.steps`` steps, going on from the newest checkpoint if any.
@@ -114,6 +115,7 @@ def train(
         schedule: when to evaluate and to save.
         open_streams: how batches are made, in this process or by Ray Data.
         worker: device and rank; alone by default.
+        start: a run of the same model whose last weights this one begins with.
         on_report: called on rank 0 after each evaluation; returning False ends the run early.
 
     Returns:
@@ -121,12 +123,14 @@ def train(
 
     Raises:
         TrainingError: the loss, the weights or the scores are NaN or infinite.
-        CheckpointError: the folder holds checkpoints of another configuration.
+        CheckpointError: the folder holds checkpoints of another configuration, or ``start`` none.
         StorageError: a checkpoint cannot be written (those before are intact), or workers on
             several machines do not share the folder.
     """
     worker = worker or Worker()
     model = method.build(config, seed).to(worker.device)
+    if start is not None:
+        _begin_with(model, start)
     method.initialise(model, config, data)
     optimizer = method.optimizer(model, config)
     identity = run_identity(method, config, seed)
@@ -181,6 +185,13 @@ def run_identity(method: Method, config: Any, seed: int) -> dict[str, Any]:
         "seed": seed,
         "higher_is_better": method.higher_is_better,
     }
+
+
+def _begin_with(model: nn.Module, start: Folder) -> None:
+    checkpoint = load_latest(start / "checkpoints", training=False)
+    if checkpoint is None:
+        raise CheckpointError(f"{start} has no checkpoint to begin with: train it first")
+    model.load_state_dict(checkpoint.model)
 
 
 def _step(

@@ -1,0 +1,200 @@
+"""A folder where a request is written, and people drop their answers as CSV or Parquet."""
+
+import csv
+import io
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from rankloop.active.campaign import Campaign
+from rankloop.active.label_source import Answers
+from rankloop.active.labels import Label
+from rankloop.errors import ImageError
+from rankloop.images import encode
+from rankloop.storage import Folder, explained
+
+REQUEST, ANSWERS, FORM = "request", "answers", "form.csv"
+# A file that was changed within so many seconds may not be whole yet.
+SETTLED_SECONDS = 5.0
+_COLUMNS = ("image", "score")
+_INSTRUCTIONS = """Labels wanted: {count} images, in images/.
+
+Copy form.csv, write a {score} for every image into the column score ({direction}), and put the
+file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say who
+you are; without it the file's name does. Several people may answer: scores of an image are
+averaged. Files may be added at any time; one that is added later counts in the next round.
+"""
+
+
+@dataclass(frozen=True)
+class AnswerFolder:
+    """Requests and answers in ``cycle-NNN/request`` of the campaign.
+
+    Attributes:
+        settled_seconds: see SETTLED_SECONDS.
+    """
+
+    settled_seconds: float = SETTLED_SECONDS
+
+    def where(self, campaign: Campaign, number: int) -> str:
+        """Return the folder of the answers."""
+        return str(_request(campaign, number) / ANSWERS)
+
+    def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
+        """Write the images, the form and the instructions, the form last."""
+        request = _request(campaign, number)
+        if request.has(FORM):
+            return
+        rows = {name: row for row, name in enumerate(campaign.image_names)}
+        load = campaign.data({}).load
+        lines = []
+        for file, name in zip(_files(len(images)), images, strict=True):
+            try:
+                (request / "images").write_bytes(file, encode(load(rows[name])))
+            except ImageError:
+                # Gone since the campaign began: its line in the form stays empty.
+                continue
+            lines.append([file, "", "", _harmless(name)])
+        (request / ANSWERS).write_bytes(".keep", b"")
+        known = campaign.plan.dataset
+        direction = "higher is better" if known["higher_is_better"] else "lower is better"
+        text = _INSTRUCTIONS.format(
+            count=len(images), score=known["score_name"] or "score", direction=direction
+        )
+        request.write_bytes("instructions.txt", text.encode())
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        writer.writerows([["image", "score", "annotator", "name"], *lines])
+        request.write_bytes(FORM, buffer.getvalue().encode())
+
+    def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
+        """Read all answers to this request and those before it."""
+        said: dict[str, dict[str, float]] = defaultdict(dict)
+        refused: list[tuple[str, str]] = []
+        for cycle in range(number + 1):
+            asked = images if cycle == number else campaign.images_of(campaign.selected(cycle))
+            known = dict(zip(_files(len(asked)), asked, strict=True)) | {n: n for n in asked}
+            for where, annotator, image, score in self._lines(
+                _request(campaign, cycle) / ANSWERS, refused
+            ):
+                if image not in known:
+                    refused.append((where, f"image {image!r} was not asked about"))
+                else:
+                    # The same annotator again: the newest file counts.
+                    said[known[image]][annotator] = score
+        labels = {image: _label(list(scores.values())) for image, scores in said.items()}
+        spreads = [(image, label.spread) for image, label in labels.items() if label.spread]
+        return Answers(
+            labels,
+            missing=[image for image in images if image not in labels],
+            refused=refused,
+            disagreements=sorted(spreads, key=lambda entry: -entry[1]),
+        )
+
+    def _lines(
+        self, folder: Folder, refused: list[tuple[str, str]]
+    ) -> Iterator[tuple[str, str, str, float]]:
+        """Where, annotator, image and score of every line; a file that is not whole gives none."""
+        for info in self._files(folder, refused):
+            name = info.base_name
+            try:
+                rows = _read(folder.read_bytes(name), name)
+            except (ValueError, pa.ArrowException) as error:
+                refused.append((name, f"it cannot be read ({error}): correct it"))
+                continue
+            for line, row in rows:
+                where = f"{name}, line {line}"
+                if row["score"] in (None, ""):
+                    continue
+                try:
+                    score = float(row["score"])
+                except (TypeError, ValueError):
+                    score = float("nan")
+                if not np.isfinite(score):
+                    refused.append((where, f"score {row['score']!r} is not a number"))
+                    continue
+                annotator = str(row.get("annotator") or name.rpartition(".")[0])
+                yield where, annotator, str(row["image"]), score
+
+    def _files(self, folder: Folder, refused: list[tuple[str, str]]) -> list[pafs.FileInfo]:
+        """Answers that nobody is writing any more, the oldest first."""
+        with explained(f"list {folder}"):
+            found = folder.filesystem.get_file_info(
+                pafs.FileSelector(folder.path, allow_not_found=True)
+            )
+        files = [
+            info
+            for info in found
+            if info.type == pafs.FileType.File and not info.base_name.startswith(".")
+        ]
+        kept = []
+        for info in sorted(files, key=lambda info: (info.mtime_ns or 0, info.base_name)):
+            if not info.base_name.lower().endswith((".csv", ".parquet")):
+                refused.append((info.base_name, "it is neither .csv nor .parquet"))
+                continue
+            age = datetime.now(UTC).timestamp() - (info.mtime_ns or 0) / 1e9
+            if 0 <= age < self.settled_seconds:
+                refused.append((info.base_name, "it is being written; it is read the next time"))
+                continue
+            kept.append(info)
+        return kept
+
+
+def _request(campaign: Campaign, number: int) -> Folder:
+    return campaign.cycle(number) / REQUEST
+
+
+def _files(count: int) -> list[str]:
+    return [f"{i:04d}.png" for i in range(1, count + 1)]
+
+
+def _harmless(name: str) -> str:
+    # Spreadsheets run what begins so.
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
+def _read(data: bytes, name: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return numbered rows of a file with the columns image and score.
+
+    Raises:
+        ValueError: a column is missing (says the file's), or the file is cut off.
+    """
+    if name.lower().endswith(".parquet"):
+        table = pq.read_table(io.BytesIO(data))
+        _check_columns(table.column_names)
+        return list(enumerate(table.to_pylist(), 1))
+    text = data.decode("utf-8-sig")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+    if not lines:
+        raise ValueError("it is empty")
+    header = [cell.lower() for cell in lines[0][1]]
+    _check_columns(header)
+    for number, cells in lines[1:]:
+        if len(cells) != len(header):
+            raise ValueError(
+                f"line {number} has {len(cells)} cells and the header {len(header)}; is it cut off?"
+            )
+    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
+
+
+def _check_columns(found: Sequence[str]) -> None:
+    for column in _COLUMNS:
+        if column not in found:
+            raise ValueError(f"it has no column {column!r}, only {', '.join(found)}")
+
+
+def _label(scores: Sequence[float]) -> Label:
+    spread = statistics.stdev(scores) if len(scores) > 1 else None
+    return Label(statistics.fmean(scores), spread, len(scores))

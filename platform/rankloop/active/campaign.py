@@ -1,0 +1,235 @@
+"""A campaign of active learning as files: what was trained, scored, selected, asked and answered.
+
+One folder per cycle; the existence of a file is the commit, and no file is ever changed. Whoever is
+killed, whoever comes next makes the same decisions from what is there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from rankloop.active.items import Item, items_of
+from rankloop.active.labels import Label, labels_of, labels_table
+from rankloop.active.selection import Strategy
+from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.loaders import file_loader
+from rankloop.errors import ConfigError, StorageError
+from rankloop.methods import find_method
+from rankloop.methods.configuration import make_config
+from rankloop.methods.method import Method, TrainingData
+from rankloop.storage import Folder, read_parquet, write_parquet
+
+PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.parquet", "pairs.parquet", "truth.parquet"
+# Of a cycle, in the order in which they are made.
+TRAINED, SCORES, SELECTED, LABELS, DONE = (
+    "trained.json",
+    "scores.parquet",
+    "selected.json",
+    "labels.parquet",
+    "done.json",
+)
+Labelling = Literal["held_out", "folder"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a campaign does, fixed when it begins.
+
+    Attributes:
+        method: name of the method.
+        config: its configuration, as JSON values.
+        strategy: how items are selected.
+        labelling: where labels come from.
+        start: share of the items that are labelled at first, drawn at random.
+        step: share of the items that each cycle asks about.
+        seed: of everything random.
+        warm_start: whether a cycle begins with the weights of the one before (Algorithm 1).
+        pairs: K of eq. 15.
+        dataset: name, score name, direction and annotator of the data.
+    """
+
+    method: str
+    config: Mapping[str, Any]
+    strategy: Strategy
+    labelling: Labelling
+    start: float
+    step: float
+    seed: int
+    warm_start: bool
+    pairs: int
+    dataset: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign's folder, and what is in it."""
+
+    folder: Folder
+    plan: Plan
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return find_method(self.plan.method)
+
+    @cached_property
+    def config(self) -> Any:
+        """The method's configuration."""
+        return make_config(self.method.config, dict(self.plan.config))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """All images as they were at the beginning, without labels that are held out."""
+        return Dataset(
+            images=read_parquet(self.folder, IMAGES),
+            pairs=read_parquet(self.folder, PAIRS),
+            **self.plan.dataset,
+        )
+
+    @cached_property
+    def image_names(self) -> list[str]:
+        """Names of all images, by row."""
+        names: list[str] = self.dataset.images["image"].to_pylist()
+        return names
+
+    @cached_property
+    def truth(self) -> dict[str, Label]:
+        """Labels that are held out, by image."""
+        held_out = self.plan.labelling == "held_out"
+        return labels_of(read_parquet(self.folder, TRUTH)) if held_out else {}
+
+    @cached_property
+    def items(self) -> dict[str, Item]:
+        """What can be asked about, by name: items of which no image has a label at the beginning.
+
+        Of held-out labels those of which all images have one.
+        """
+        images = self.image_names
+        scores = self.dataset.images["score"].to_pylist()
+        return {
+            item.name: item
+            for item in items_of(self.dataset)
+            if all(scores[row] is None for row in item.rows)
+            and (not self.truth or all(images[row] in self.truth for row in item.rows))
+        }
+
+    def cycle(self, number: int) -> Folder:
+        """Folder of a cycle; the labels of cycle 0 are those that the campaign begins with."""
+        return self.folder / f"cycle-{number:03d}"
+
+    def cycles_done(self) -> int:
+        """Number of cycles that are done."""
+        number = 0
+        while self.cycle(number).has(DONE):
+            number += 1
+        return number
+
+    def selected(self, number: int) -> list[str]:
+        """Items that a cycle selected."""
+        names: list[str] = self.cycle(number).read_json(SELECTED)["items"]
+        return names
+
+    def labels(self, before: int) -> dict[str, Label]:
+        """All labels that the cycles before one took in, by image; the newest of each."""
+        found: dict[str, Label] = {}
+        for number in range(before):
+            if self.cycle(number).has(LABELS):
+                found |= labels_of(read_parquet(self.cycle(number), LABELS))
+        return found
+
+    def labelled_items(self, before: int) -> set[str]:
+        """Items of which all images have a label."""
+        known = set(self.labels(before))
+        return {name for name in self.items if known.issuperset(self.images_of([name]))}
+
+    def images_of(self, items: Sequence[str]) -> list[str]:
+        """Names of the images of items, in their order."""
+        names = self.image_names
+        return [names[row] for item in items for row in self.items[item].rows]
+
+    def data(self, labels: Mapping[str, Label]) -> TrainingData:
+        """Training data with labels taken in."""
+        images, names = self.dataset.images, self.image_names
+        for column in ("score", "spread"):
+            values = images[column].to_pylist()
+            for row, name in enumerate(names):
+                if name in labels:
+                    values[row] = getattr(labels[name], column)
+            images = _with_column(images, column, values)
+        dataset = replace(self.dataset, images=images)
+        return TrainingData(dataset, file_loader(dataset, self.method.image_size(self.config)))
+
+
+def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
+    """Begin a campaign, or open it if the folder holds the same one already.
+
+    Held-out labels, those of the training split, are set aside.
+
+    Raises:
+        ConfigError: the folder holds another campaign; says what differs.
+    """
+    if folder.has(PLAN):
+        known = open_campaign(folder)
+        _check_same(folder, plan, known.plan)
+        return known
+    images = dataset.images
+    if plan.labelling == "held_out":
+        images, truth = _held_out(images)
+        write_parquet(folder, TRUTH, labels_table(truth))
+    write_parquet(folder, IMAGES, images)
+    write_parquet(folder, PAIRS, dataset.pairs)
+    # Last: where it is, all is.
+    folder.write_json(PLAN, asdict(plan))
+    return Campaign(folder, plan)
+
+
+def open_campaign(folder: Folder) -> Campaign:
+    """Open a campaign.
+
+    Raises:
+        StorageError: there is none.
+    """
+    if not folder.has(PLAN):
+        raise StorageError(f"there is no campaign in {folder}: begin one, or check --name")
+    return Campaign(folder, Plan(**folder.read_json(PLAN)))
+
+
+def share_of(items: int, share: float) -> int:
+    """Return how many of so many items a share is: at least one, at most all."""
+    return min(items, max(1, round(share * items)))
+
+
+def _check_same(folder: Folder, given: Plan, known: Plan) -> None:
+    # As they are read back: tuples are lists there.
+    one, other = (json.loads(json.dumps(asdict(plan))) for plan in (given, known))
+    for name, value in one.items():
+        if value != other[name]:
+            nested = isinstance(value, dict) and isinstance(other[name], dict)
+            fields = [key for key in value if value[key] != other[name].get(key)] if nested else []
+            what = f"{name} ({', '.join(fields)})" if fields else name
+            raise ConfigError(
+                f"{folder} is a campaign with another {what}: give the options that it began with, "
+                "or another --name"
+            )
+
+
+def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:
+    truth: dict[str, Label] = {}
+    rows = images.select(["image", "split", "score", "spread"]).to_pylist()
+    for row in rows:
+        if row["split"] == "train" and row["score"] is not None:
+            truth[row["image"]] = Label(row["score"], row["spread"])
+    for column in ("score", "spread"):
+        values = [None if row["image"] in truth else row[column] for row in rows]
+        images = _with_column(images, column, values)
+    return images, truth
+
+
+def _with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    field = table.schema.field(name)
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, field, pa.array(values, field.type))

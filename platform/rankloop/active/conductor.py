@@ -1,0 +1,139 @@
+"""The actor that drives a campaign: it holds no truth, and may be killed at any moment."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rankloop.active.answer_folder import AnswerFolder
+from rankloop.active.campaign import Campaign, open_campaign
+from rankloop.active.cycle import Resources, run_cycle
+from rankloop.active.held_out import HeldOutLabels
+from rankloop.active.label_source import Answers, LabelSource
+from rankloop.active.view import show
+from rankloop.cluster import connected
+from rankloop.locking import locked
+from rankloop.storage import Folder
+
+NAMESPACE = "rankloop"
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True)
+class Orders:
+    """How far to drive.
+
+    Attributes:
+        cycles: of the papers' protocol, with held-out labels; None for one scheduled round: on
+            until labels are missing.
+        resources: for training and scoring.
+        enough: share of the images asked about that must have a label before a cycle is done.
+        settled_seconds: see `AnswerFolder`.
+    """
+
+    cycles: int | None
+    resources: Resources
+    enough: float = 1.0
+    settled_seconds: float = 5.0
+
+
+def drive(
+    folder: Folder, storage: Folder, orders: Orders, tell: Callable[[str], None]
+) -> Answers | None:
+    """Do all cycles that can be done, in this process.
+
+    Returns:
+        What came back of the last request, if labels are missing; else None.
+
+    Raises:
+        LockedError: another driver is at work on this campaign.
+    """
+    with locked(folder):
+        campaign = open_campaign(folder)
+        held_out = campaign.plan.labelling == "held_out"
+        source: LabelSource = HeldOutLabels() if held_out else AnswerFolder(orders.settled_seconds)
+        number = begun = campaign.cycles_done()
+        # After T cycles of asking, one more trains on all that was asked for; a round ends when it
+        # has asked.
+        last = begun + 1 if orders.cycles is None else orders.cycles + 1
+        while number <= last and not _exhausted(campaign, number):
+            answers = run_cycle(
+                campaign,
+                number,
+                source,
+                orders.resources,
+                asks=orders.cycles is None or number < last,
+                enough=orders.enough,
+                tell=tell,
+            )
+            show(campaign, storage)
+            if answers is not None:
+                return answers
+            number += 1
+        return None
+
+
+def _exhausted(campaign: Campaign, number: int) -> bool:
+    """Whether the cycle before found nothing left to ask about: it is the last."""
+    return number > 1 and not campaign.selected(number - 1)
+
+
+def drive_by_actor(
+    folder: Folder, storage: Folder, orders: Orders, tell: Callable[[str], None]
+) -> Answers | None:
+    """Let a named, detached actor drive, and pass on what it tells.
+
+    If it is killed it starts again by itself, and goes on from the files. A second call for the
+    same campaign on the same cluster waits for the first one's actor, and then has nothing to do.
+
+    Raises:
+        LockedError: a driver elsewhere is at work on this campaign.
+    """
+    with connected():
+        import ray
+
+        digest = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+        options = {
+            "name": f"conductor-{digest}",
+            "namespace": NAMESPACE,
+            "lifetime": "detached",
+            "get_if_exists": True,
+            "num_cpus": 0,
+            "max_restarts": -1,
+            "max_task_retries": -1,
+        }
+        # Lines are fetched while it drives.
+        groups = {"driving": 1, "telling": 1}
+        actor = ray.remote(concurrency_groups=groups)(_Conductor).options(**options).remote()
+        told = 0
+        driving = actor.drive.options(concurrency_group="driving").remote(folder, storage, orders)
+        done: list[Any] = []
+        while not done:
+            done, _ = ray.wait([driving], timeout=_SECONDS_BETWEEN_LOOKS)
+            lines = ray.get(actor.lines.options(concurrency_group="telling").remote(told))
+            for line in lines:
+                tell(line)
+            told += len(lines)
+        try:
+            found: Answers | None = ray.get(driving)
+        except ray.exceptions.RayTaskError as error:
+            # Ours is one line; Ray adds lines of its own.
+            raise error.cause from None
+        ray.kill(actor)
+        return found
+
+
+class _Conductor:
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._begun = time.monotonic()
+
+    def drive(self, folder: Folder, storage: Folder, orders: Orders) -> Answers | None:
+        return drive(folder, storage, orders, self._tell)
+
+    def lines(self, after: int) -> list[str]:
+        return self._lines[after:]
+
+    def _tell(self, line: str) -> None:
+        self._lines.append(f"[{time.monotonic() - self._begun:5.0f} s] {line}")

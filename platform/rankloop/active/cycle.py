@@ -1,0 +1,213 @@
+"""One cycle of a campaign: train, evaluate, score the pool, select, ask, take the labels in."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rankloop.active.campaign import (
+    DONE,
+    LABELS,
+    SCORES,
+    SELECTED,
+    TRAINED,
+    Campaign,
+    share_of,
+)
+from rankloop.active.label_source import Answers, LabelSource
+from rankloop.active.labels import labels_table
+from rankloop.active.pool_scores import ItemScore, score_items, scores_table
+from rankloop.active.selection import diverse_items, least_certain, random_items
+from rankloop.cluster import data_workers_per_gpu, gpus_per_run
+from rankloop.errors import CheckpointError
+from rankloop.randomness import derived_seed
+from rankloop.storage import Folder, read_parquet, write_parquet
+from rankloop.training.checkpoints import load_latest
+from rankloop.training.distributed import train_distributed
+from rankloop.training.experiment import json_safe
+from rankloop.training.final import final_model
+from rankloop.training.loop import Report, Schedule
+
+RUN = "run"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cycle may use.
+
+    Attributes:
+        workers: data-parallel training workers; 0 trains in this process.
+        data_workers: see `train_distributed`; None for as many as keep a GPU fed.
+        scoring_workers: models that score the pool at once; None for what the cluster has room for.
+    """
+
+    workers: int = 1
+    data_workers: int | None = None
+    scoring_workers: int | None = None
+
+
+def run_cycle(
+    campaign: Campaign,
+    number: int,
+    source: LabelSource,
+    resources: Resources,
+    *,
+    asks: bool = True,
+    enough: float = 1.0,
+    tell: Tell = print,
+) -> Answers | None:
+    """Do what is left of a cycle; every step that is done is a file, and is not done again.
+
+    Cycle 0 draws the items that are labelled at first, unless the data have labels; every other one
+    trains on all labels so far, scores what has none, and asks.
+
+    Args:
+        campaign: the campaign.
+        number: of the cycle; those before it are done.
+        source: where labels come from.
+        resources: for training and scoring.
+        asks: False for the last cycle of a protocol, which only trains and evaluates.
+        enough: share of the images asked about that must have a label.
+        tell: told of every step, in one line.
+
+    Returns:
+        What came back, if labels are missing; None once the cycle is done.
+    """
+    folder = campaign.cycle(number)
+    if folder.has(DONE):
+        return None
+    if number and not folder.has(TRAINED):
+        _train(campaign, number, resources, tell)
+    if not asks:
+        folder.write_json(DONE, {})
+        return None
+    if not folder.has(SELECTED):
+        _select(campaign, number, resources, tell)
+    images = campaign.images_of(campaign.selected(number))
+    source.ask(campaign, number, images)
+    answers = source.answers(campaign, number, images)
+    if len(images) - len(answers.missing) < enough * len(images):
+        return answers
+    known = campaign.labels(number)
+    new = {image: label for image, label in answers.labels.items() if known.get(image) != label}
+    write_parquet(folder, LABELS, labels_table(new))
+    folder.write_json(
+        DONE,
+        {
+            "labels": len(new),
+            "late": len(set(new).difference(images)),
+            "refused": [list(entry) for entry in answers.refused],
+            "disagreements": [list(entry) for entry in answers.disagreements],
+        },
+    )
+    tell(f"cycle {number}: took in {len(new)} labels")
+    return None
+
+
+def run_folder(campaign: Campaign, number: int) -> Folder:
+    """Folder of a cycle's training run."""
+    return campaign.cycle(number) / RUN
+
+
+def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) -> None:
+    begun = time.monotonic()
+    labels = campaign.labels(number)
+    data, config = campaign.data(labels), campaign.config
+    tell(f"cycle {number}: trains on {len(labels)} labelled images")
+    run, tenth = run_folder(campaign, number), max(1, config.steps // 10)
+    data_workers = resources.data_workers
+
+    def report(found: Report) -> None:
+        value = found.metrics.get("srocc", float("nan"))
+        tell(f"cycle {number}: step {found.step} of {config.steps}, validation SROCC {value:.4f}")
+
+    train_distributed(
+        campaign.method,
+        config,
+        data,
+        run,
+        seed=derived_seed(campaign.plan.seed, "cycle", number),
+        schedule=Schedule(evaluate_every=max(1, config.steps // 2), checkpoint_every=tenth),
+        workers=resources.workers,
+        data_workers=max(1, data_workers_per_gpu()) if data_workers is None else data_workers,
+        use_gpu=gpus_per_run() > 0,
+        start=run_folder(campaign, number - 1) if campaign.plan.warm_start and number > 1 else None,
+        on_report=report,
+    )
+    trained = time.monotonic()
+    final = final_model(campaign.method, config, run, data)
+    items = campaign.labelled_items(number)
+    campaign.cycle(number).write_json(
+        TRAINED,
+        json_safe(
+            {
+                "metrics": final.metrics,
+                "labelled_items": len(items),
+                "labelled_images": len(labels),
+                "share": len(items) / len(campaign.items) if campaign.items else 1.0,
+                "seconds": {
+                    "training": trained - begun,
+                    "evaluation": time.monotonic() - trained,
+                },
+            }
+        ),
+    )
+
+
+def _select(campaign: Campaign, number: int, resources: Resources, tell: Tell) -> None:
+    plan, begun = campaign.plan, time.monotonic()
+    pool = sorted(set(campaign.items) - campaign.labelled_items(number))
+    if number == 0:
+        known = campaign.dataset.images.filter(
+            [split == "train" for split in campaign.dataset.images["split"].to_pylist()]
+        )["score"]
+        # Labels that the data have are what the campaign begins with.
+        count = 0 if len(known) - known.null_count >= 2 else share_of(len(pool), plan.start)
+        chosen = random_items(pool, count, seed=plan.seed, cycle=0)
+    else:
+        count = share_of(len(campaign.items), plan.step)
+        if plan.strategy == "random" or not pool:
+            chosen = random_items(pool, count, seed=plan.seed, cycle=number)
+        else:
+            chosen = _least_certain(campaign, number, pool, count, resources, tell)
+    campaign.cycle(number).write_json(
+        SELECTED, {"items": chosen, "seconds": {"scoring": time.monotonic() - begun}}
+    )
+    tell(f"cycle {number}: selected {len(chosen)} of {len(pool)} items")
+
+
+def _least_certain(
+    campaign: Campaign,
+    number: int,
+    pool: list[str],
+    count: int,
+    resources: Resources,
+    tell: Tell,
+) -> list[str]:
+    plan, folder = campaign.plan, campaign.cycle(number)
+    diverse = plan.strategy == "diverse"
+    features: dict[str, Any] = {}
+    if not folder.has(SCORES) or diverse:
+        checkpoint = load_latest(run_folder(campaign, number) / "checkpoints", training=False)
+        if checkpoint is None:
+            raise CheckpointError(f"{run_folder(campaign, number)} lost its checkpoint")
+        scores: list[ItemScore] = []
+        for some in score_items(
+            checkpoint,
+            [campaign.items[name] for name in pool],
+            campaign.data({}),
+            seed=plan.seed,
+            workers=resources.scoring_workers,
+            pairs=plan.pairs,
+            with_features=diverse,
+        ):
+            scores += some
+            tell(f"cycle {number}: scored {len(scores)} of {len(pool)} items")
+        features = {score.name: score.features for score in scores if not score.error}
+        write_parquet(folder, SCORES, scores_table(scores))
+    table = read_parquet(folder, SCORES).to_pylist()
+    certainties = {row["item"]: row["certainty"] for row in table if row["error"] is None}
+    if diverse:
+        return diverse_items(certainties, features, count, seed=plan.seed, cycle=number)
+    return least_certain(certainties, count, seed=plan.seed, cycle=number)

@@ -1,0 +1,38 @@
+"""Where a campaign's labels come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rankloop.active.campaign import Campaign
+from rankloop.active.labels import Label
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came back of a request, and of those before it.
+
+    Attributes:
+        labels: by image; of images of this request or, late, of an earlier one.
+        missing: images of this request without a label.
+        refused: (where, reason) of what cannot be a label; nothing else of it is used.
+        disagreements: (image, spread), most first, of images that several annotators labelled.
+    """
+
+    labels: Mapping[str, Label]
+    missing: Sequence[str] = ()
+    refused: Sequence[tuple[str, str]] = ()
+    disagreements: Sequence[tuple[str, float]] = field(default_factory=tuple)
+
+
+class LabelSource(Protocol):
+    """Asks for labels and collects them; both may be called again and again."""
+
+    def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
+        """Ask for labels of images on behalf of a cycle; asking twice changes nothing."""
+
+    def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
+        """Return what has come back of a cycle's request so far."""
+
+    def where(self, campaign: Campaign, number: int) -> str:
+        """Say where labels of a cycle's request are to be put; "" where nobody needs to."""

@@ -1,0 +1,269 @@
+"""Certainty of every item of a pool, through Ray Data, as a table."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rankloop.active.certainty import PAIRS, certainty, certainty_sets
+from rankloop.active.items import Item
+from rankloop.errors import ImageError
+from rankloop.methods import find_method
+from rankloop.methods.method import TrainingData
+from rankloop.scoring.scorer import ImageScorer, make_scorer
+from rankloop.training.checkpoints import Checkpoint
+
+# Half a core each, so that a machine with one core has room for a model and a making task.
+_CPUS = 0.5
+_BATCH = 4
+
+
+@dataclass(frozen=True)
+class ItemScore:
+    """What a scorer makes of an item.
+
+    Attributes:
+        name: the item's.
+        certainty: C of eq. 15; NaN where it could not be measured.
+        score: mean score of its unworsened versions, in the method's direction; NaN as above.
+        forwards: images that went through the network for it.
+        features: mean features of its unworsened versions, float32 (f,); empty as above, and where
+            they were not asked for.
+        error: why it could not be measured, or "".
+    """
+
+    name: str
+    certainty: float
+    score: float
+    forwards: int
+    features: np.ndarray
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What tasks and actors need to know; travels to each once."""
+
+    method: str
+    config: Any
+    data: TrainingData
+    seed: int
+    pairs: int
+    with_features: bool
+
+
+def score_items(
+    checkpoint: Checkpoint,
+    items: Sequence[Item],
+    data: TrainingData,
+    *,
+    seed: int,
+    workers: int | None = None,
+    pairs: int = PAIRS,
+    with_features: bool = False,
+) -> Iterator[list[ItemScore]]:
+    """Yield the scores of items in their order, some at a time.
+
+    Ranked sets are made by Ray Data tasks, scored by a pool of actors that hold the model. Which
+    they are depends on (item, seed) alone, so that scores do not depend on the number of workers.
+
+    Args:
+        checkpoint: of the scorer.
+        items: of the pool.
+        data: their images.
+        seed: the campaign's.
+        workers: actors, on a GPU each where there are any; by default as many as the cluster has
+            GPUs, or else cores.
+        pairs: K of eq. 15.
+        with_features: also pass one image of each ranked set through the network for features.
+    """
+    import ray
+    import ray.data
+
+    if not items:
+        return
+    scorer = make_scorer(checkpoint)
+    making = _Making(scorer.method.name, scorer.config, data, seed, pairs, with_features)
+    resources = ray.cluster_resources()
+    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    workers = max(1, min(workers or gpus or cpus, gpus or 2 * cpus - 1))
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    rows = [{"index": i} for i in range(len(items))]
+    blocks = max(1, -(-len(rows) // (4 * _BATCH)))
+    dataset = ray.data.from_items(rows, override_num_blocks=blocks)
+    dataset.context.execution_options.preserve_order = True
+    known = ray.put((making, tuple(items)))
+    scored = dataset.map_batches(
+        _make, fn_kwargs={"known": known}, batch_size=_BATCH, num_cpus=_CPUS
+    ).map_batches(
+        _Actor,
+        fn_constructor_args=(ray.put(checkpoint), known),
+        batch_size=_BATCH,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=_CPUS,
+        num_gpus=1 if gpus else 0,
+    )
+    for batch in scored.iter_batches(batch_size=None):
+        yield [
+            ItemScore(
+                items[int(index)].name,
+                float(batch["certainty"][i]),
+                float(batch["score"][i]),
+                int(batch["forwards"][i]),
+                np.asarray(batch["features"][i], np.float32),
+                str(batch["error"][i]),
+            )
+            for i, index in enumerate(batch["index"])
+        ]
+
+
+def _make(batch: dict[str, np.ndarray], known: Any) -> dict[str, list[Any]]:
+    import ray
+
+    making, items = ray.get(known)
+    made: dict[str, list[Any]] = {"index": [], "images": [], "levels": [], "sets": [], "error": []}
+    for index in batch["index"]:
+        images, levels, sets, error = _images_of(items[int(index)], making)
+        for name, value in zip(made, (int(index), images, levels, sets, error), strict=True):
+            made[name].append(value)
+    return made
+
+
+def _images_of(item: Item, making: _Making) -> tuple[bytes, bytes, bytes, str]:
+    """Images, levels and set sizes of an item as NumPy files: lengths differ between items."""
+    try:
+        sets = certainty_sets(
+            item,
+            making.data.load,
+            find_method(making.method),
+            making.config,
+            seed=making.seed,
+            pairs=making.pairs,
+        )
+    except ImageError as error:
+        return b"", b"", b"", str(error)
+    return (
+        _packed(np.concatenate([made.images for made in sets])),
+        _packed(np.concatenate([made.levels for made in sets])),
+        _packed(np.array([len(made.levels) for made in sets])),
+        "",
+    )
+
+
+def _packed(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes) -> np.ndarray:
+    array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
+
+
+class _Actor:
+    def __init__(self, checkpoint: Any, known: Any) -> None:
+        import ray
+
+        self._scorer = make_scorer(
+            ray.get(checkpoint), "cuda" if torch.cuda.is_available() else "cpu"
+        )
+        self._making, self._items = ray.get(known)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        found = [
+            self._score(*row)
+            for row in zip(
+                *(batch[name] for name in ("index", "images", "levels", "sets", "error")),
+                strict=True,
+            )
+        ]
+        return {
+            "index": batch["index"].tolist(),
+            "certainty": [score.certainty for score in found],
+            "score": [score.score for score in found],
+            "forwards": [score.forwards for score in found],
+            "features": [score.features.tolist() for score in found],
+            "error": [score.error for score in found],
+        }
+
+    def _score(
+        self, index: int, images: bytes, levels: bytes, sets: bytes, error: str
+    ) -> ItemScore:
+        name = self._items[int(index)].name
+        if error:
+            return ItemScore(name, np.nan, np.nan, 0, np.empty(0, np.float32), str(error))
+        of_each = np.split(_unpacked(levels), np.cumsum(_unpacked(sets))[:-1])
+        return score_item(
+            self._scorer,
+            name,
+            _unpacked(images),
+            of_each,
+            seed=self._making.seed,
+            pairs=self._making.pairs,
+            with_features=self._making.with_features,
+        )
+
+
+def score_item(
+    scorer: ImageScorer,
+    name: str,
+    images: np.ndarray,
+    levels: Sequence[np.ndarray],
+    *,
+    seed: int,
+    pairs: int,
+    with_features: bool = False,
+) -> ItemScore:
+    """Score an item by the images of its ranked sets.
+
+    Args:
+        scorer: what scores them.
+        name: the item's.
+        images: uint8 (n, s, s, 3), all sets one after the other.
+        levels: int (m, d) of each set.
+        seed: the campaign's.
+        pairs: K of eq. 15.
+        with_features: see `score_items`.
+    """
+    scores = scorer.score_views(images[:, np.newaxis])
+    value = certainty(
+        scores,
+        levels,
+        name=name,
+        seed=seed,
+        higher_is_better=scorer.higher_is_better,
+        pairs=pairs,
+    )
+    # The least worsened version of each set, whose features the forward passes do not return.
+    starts = np.cumsum([0, *(len(each) for each in levels[:-1])])
+    best = starts + [int(each.sum(axis=1).argmin()) for each in levels]
+    features, forwards = np.empty(0, np.float32), len(images)
+    if with_features:
+        batch = torch.tensor(images[best]).permute(0, 3, 1, 2).to(scorer.device)
+        features = scorer.method.features(scorer.model, batch).mean(dim=0).cpu().numpy()
+        forwards += len(best)
+    return ItemScore(name, value, float(scores[best].mean()), forwards, features)
+
+
+def scores_table(scores: Sequence[ItemScore]) -> pa.Table:
+    """Return scores as a table: item, certainty, score, forwards, error (null for none)."""
+    return pa.table(
+        {
+            "item": [score.name for score in scores],
+            "certainty": pa.array([_known(score.certainty) for score in scores], pa.float64()),
+            "score": pa.array([_known(score.score) for score in scores], pa.float64()),
+            "forwards": pa.array([score.forwards for score in scores], pa.int64()),
+            "error": pa.array([score.error or None for score in scores], pa.string()),
+        }
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,73 @@
+"""Where a campaign stands, as a few lines of text."""
+
+from typing import Any
+
+from rankloop.active.campaign import SELECTED, Campaign
+from rankloop.active.label_source import Answers, LabelSource
+from rankloop.active.view import curve, random_baseline
+from rankloop.storage import Folder
+from rankloop.tracking import ui_command
+from rankloop.tuning.report import table
+
+_LISTED = 10
+
+
+def status_report(campaign: Campaign, storage: Folder) -> str:
+    """Return the learning curve so far, and what the campaign is at."""
+    plan, done = campaign.plan, campaign.cycles_done()
+    labelled = len(campaign.labelled_items(done))
+    asked = campaign.cycle(done).has(SELECTED)
+    lines = [
+        "",
+        f"campaign {campaign.folder.name}: {plan.method} on {plan.dataset['name']} (labels: "
+        f"{plan.dataset['annotator']}), {plan.strategy} selection, seed {plan.seed}, "
+        f"{campaign.config.steps} steps per cycle",
+        f"{labelled} of {len(campaign.items)} items labelled, cycle {done} "
+        + ("waits for labels" if asked else "comes next"),
+    ]
+    entries = curve(campaign)
+    if entries:
+        baseline = random_baseline(campaign)
+        others = {entry["cycle"]: entry for entry in curve(baseline)} if baseline else {}
+        header = ["cycle", "labelled items", "images", "test SROCC", "test PLCC"]
+        header += ["random SROCC", "random PLCC"] if others else []
+        rows = [
+            [
+                str(entry["cycle"]),
+                f"{entry['labelled_items']} ({100 * entry['share']:.0f} %)",
+                str(entry["labelled_images"]),
+                *_metrics(entry),
+                *(_metrics(others.get(entry["cycle"])) if others else []),
+            ]
+            for entry in entries
+        ]
+        lines += ["", table(header, rows)]
+    return "\n".join([*lines, "", f"see it in MLflow: {ui_command(storage)}"])
+
+
+def round_report(campaign: Campaign, answers: Answers | None, source: LabelSource) -> str:
+    """Return what a round asks for and what it could not use."""
+    if answers is None:
+        return "everything is labelled: nothing is left to ask about"
+    number = campaign.cycles_done()
+    images = campaign.images_of(campaign.selected(number))
+    lines = [
+        f"cycle {number}: {len(images) - len(answers.missing)} of {len(images)} labels are there; "
+        f"put answers to {source.where(campaign, number)}"
+    ]
+    if answers.refused:
+        lines.append(f"{len(answers.refused)} answers cannot be used:")
+        lines += [f"  {where}: {reason}" for where, reason in answers.refused[:_LISTED]]
+    if answers.disagreements:
+        lines.append("annotators disagree most about (standard deviation):")
+        lines += [f"  {image}: {spread:.3g}" for image, spread in answers.disagreements[:_LISTED]]
+    return "\n".join(lines)
+
+
+def _metrics(entry: dict[str, Any] | None) -> list[str]:
+    test = entry["metrics"]["test"] if entry else {}
+    return [_number(test.get("srocc")), _number(test.get("plcc"))]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,190 @@
+"""What there is to look at of a campaign: its learning curve, pictures, and runs in MLflow.
+
+All of it is made from the campaign's files, and can be made again from them.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rankloop.active.campaign import (
+    DONE,
+    PLAN,
+    SCORES,
+    SELECTED,
+    TRAINED,
+    Campaign,
+    open_campaign,
+)
+from rankloop.errors import ImageError, RankloopError
+from rankloop.figures import save_figures
+from rankloop.images import fit
+from rankloop.plots.contact_sheet import contact_sheet
+from rankloop.plots.learning_curve import learning_curve
+from rankloop.storage import Folder, read_parquet
+from rankloop.tracking import Tracking, data_tags, open_tracking
+
+CURVES = ("srocc", "plcc")
+_SHOWN, _SIDE = 24, 128
+_log = logging.getLogger("rankloop")
+
+
+def curve(campaign: Campaign) -> list[dict[str, Any]]:
+    """Return what every training so far found: cycle, share, labelled images and test metrics."""
+    found = []
+    number = 1
+    while campaign.cycle(number).has(TRAINED):
+        trained = campaign.cycle(number).read_json(TRAINED)
+        found.append({"cycle": number, **trained})
+        number += 1
+    return found
+
+
+def random_baseline(campaign: Campaign) -> Campaign | None:
+    """Return the campaign beside this one that differs only in selecting at random, if there is."""
+    parent = Folder(
+        campaign.folder.filesystem,
+        campaign.folder.path.rpartition("/")[0],
+        campaign.folder.uri.rpartition("/")[0],
+    )
+    for name in parent.names():
+        folder = parent / name
+        if name == campaign.folder.name or not folder.has(PLAN):
+            continue
+        other = open_campaign(folder)
+        same = {**vars(other.plan), "strategy": campaign.plan.strategy} == vars(campaign.plan)
+        if same and other.plan.strategy == "random" != campaign.plan.strategy:
+            return other
+    return None
+
+
+def show(campaign: Campaign, storage: Folder) -> None:
+    """Draw a campaign's pictures and bring its runs in MLflow up to date.
+
+    A failure of MLflow is a warning: the next call brings in what is missing.
+    """
+    _draw_curve(campaign)
+    for number in range(campaign.cycles_done() + 1):
+        _draw_selected(campaign, number)
+    try:
+        tracking = open_tracking(storage)
+    except RankloopError as error:
+        _log.warning("MLflow is left out for now: %s", error)
+        return
+    _track(campaign, tracking)
+
+
+def _draw_curve(campaign: Campaign) -> None:
+    curves: dict[str, list[dict[str, Any]]] = {campaign.plan.strategy: curve(campaign)}
+    baseline = random_baseline(campaign)
+    if baseline is not None:
+        curves["random"] = curve(baseline)
+    figures = {}
+    for metric in CURVES:
+        lines = {
+            name: [
+                (entry["share"], entry["metrics"]["test"][metric])
+                for entry in entries
+                if entry["metrics"]["test"].get(metric) is not None
+            ]
+            for name, entries in curves.items()
+        }
+        if any(lines.values()):
+            figures[f"learning_curve_{metric}.png"] = learning_curve(
+                lines, metric=f"test {metric.upper()}", labels=campaign.dataset.annotator
+            )
+    save_figures(campaign.folder, figures, annotator=campaign.dataset.annotator)
+
+
+def _draw_selected(campaign: Campaign, number: int) -> None:
+    folder = campaign.cycle(number)
+    if not folder.has(SELECTED) or (folder / "plots").has("selected.png"):
+        return
+    certainties = _certainties(folder)
+    load, images, values = campaign.data({}).load, [], []
+    for name in campaign.selected(number)[:_SHOWN]:
+        try:
+            # Of several levels the worst shows best what was asked about.
+            images.append(fit(load(campaign.items[name].rows[-1]), None, _SIDE))
+        except ImageError:
+            continue
+        values.append(certainties.get(name, math.nan))
+    if images:
+        figure = contact_sheet(
+            np.stack(images),
+            values,
+            columns=8,
+            higher_is_better=False,
+            title=f"selected in cycle {number}, with certainty",
+        )
+        annotator = campaign.dataset.annotator
+        save_figures(folder, {"selected.png": figure}, annotator=annotator)
+
+
+def _certainties(folder: Folder) -> Mapping[str, float]:
+    if not folder.has(SCORES):
+        return {}
+    rows = read_parquet(folder, SCORES).to_pylist()
+    return {row["item"]: row["certainty"] for row in rows if row["certainty"] is not None}
+
+
+def _track(campaign: Campaign, tracking: Tracking) -> None:
+    plan, folder = campaign.plan, campaign.folder
+    parent = tracking.start_run(
+        plan.method,
+        f"campaign {folder.name}",
+        key=str(folder),
+        params={**vars(plan), "dataset": None},
+        tags={**data_tags(campaign.dataset), "strategy": plan.strategy},
+    )
+    with tracking.ending(parent):
+        entries = curve(campaign)
+        tracking.log_points(
+            parent,
+            [
+                (f"test/{metric}", value, entry["labelled_images"])
+                for entry in entries
+                for metric, value in entry["metrics"]["test"].items()
+                if value is not None
+            ],
+        )
+        pictures = [f"plots/{name}" for name in (folder / "plots").names()]
+        tracking.log_files(parent, folder, [PLAN, *pictures])
+        for entry in entries:
+            _track_cycle(campaign, tracking, parent, entry)
+
+
+def _track_cycle(
+    campaign: Campaign, tracking: Tracking, parent: str, entry: Mapping[str, Any]
+) -> None:
+    folder = campaign.cycle(entry["cycle"])
+    child = tracking.start_run(
+        campaign.plan.method,
+        f"{campaign.folder.name} cycle {entry['cycle']}",
+        key=str(folder),
+        parent=parent,
+        params={"cycle": entry["cycle"], "strategy": campaign.plan.strategy},
+        tags=data_tags(campaign.dataset),
+    )
+    with tracking.ending(child):
+        metrics = {
+            f"{split}/{name}": value
+            for split, found in entry["metrics"].items()
+            for name, value in found.items()
+            if value is not None
+        }
+        seconds = dict(entry["seconds"])
+        if folder.has(SELECTED):
+            seconds |= folder.read_json(SELECTED)["seconds"]
+        certainties = list(_certainties(folder).values())
+        if certainties:
+            metrics["certainty/mean"] = float(np.mean(certainties))
+        metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
+        metrics |= {"share": entry["share"], "labelled_images": entry["labelled_images"]}
+        tracking.log_metrics(child, metrics)
+        names = [name for name in (TRAINED, SELECTED, SCORES, DONE) if folder.has(name)]
+        pictures = [f"plots/{name}" for name in (folder / "plots").names()]
+        tracking.log_files(child, folder, [*names, *pictures])
