@@ -47,6 +47,15 @@ Running the same command again goes on after any crash. The last line printed is
 folder."""
 
 
+SMOKE = {
+    "cycles": 2,
+    "start_share": 0.2,
+    "cycle_share": 0.2,
+    "workers": 0,
+    "scoring_workers": 0,
+}
+
+
 @dataclass(frozen=True)
 class ActiveOptions(JobOptions):
     """Options of jobs/active_learning.py."""
@@ -79,7 +88,8 @@ class ActiveOptions(JobOptions):
     settled_seconds: float = SETTLED_SECONDS
     """Answers that were changed within so many seconds are left for the next round."""
     scoring_workers: int | None = None
-    """Models that score the pool at once; by default what the machine or cluster has room for."""
+    """Models that score the pool at once; by default what the machine or cluster has room for; 0
+    scores in the driving actor itself."""
     workers: int = 1
     """Data-parallel training workers; 0 trains in the driving actor itself, without Ray Train and
     Ray Data: the fastest way for a small network on one machine's CPU."""
@@ -92,7 +102,7 @@ def main() -> str:
         ActiveOptions,
         DESCRIPTION,
         method=name,
-        smoke={"cycles": 2, "start_share": 0.2, "cycle_share": 0.2},
+        smoke=SMOKE,
     )
     _check(options)
     storage = open_folder(options.storage)
@@ -126,9 +136,8 @@ def main() -> str:
 
 def _check(options: Any) -> None:
     at_least(0, workers=options.workers, data_workers=options.data_workers or 0)
-    at_least(
-        1, certainty_pairs=options.certainty_pairs, scoring_workers=options.scoring_workers or 1
-    )
+    at_least(1, certainty_pairs=options.certainty_pairs)
+    at_least(0, scoring_workers=options.scoring_workers or 0)
     others = sum([options.round, options.status, options.resync])
     if others + (options.cycles is not None and not (options.smoke and others)) != 1:
         raise ConfigError("give one of --cycles T, --round, --status, --resync")

@@ -4,6 +4,7 @@ One folder per cycle; the existence of a file is the commit, and no file is ever
 killed, whoever comes next makes the same decisions from what is there.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder, read_parquet, write_parquet
 
-PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.parquet", "pairs.parquet", "truth.parquet"
+PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.arrow", "pairs.parquet", "truth.parquet"
 # Of a cycle, in the order in which they are made.
 TRAINED, SCORES, SELECTED, LABELS, DONE = (
     "trained.json",
@@ -85,7 +86,7 @@ class Campaign:
     def dataset(self) -> Dataset:
         """All images as they were at the beginning, without labels that are held out."""
         return Dataset(
-            images=read_parquet(self.folder, IMAGES),
+            images=_read_images(self.folder),
             pairs=read_parquet(self.folder, PAIRS),
             **self.plan.dataset,
         )
@@ -180,7 +181,7 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
     if plan.labelling == "held_out":
         images, truth = _held_out(images)
         write_parquet(folder, TRUTH, labels_table(truth))
-    write_parquet(folder, IMAGES, images)
+    _write_images(folder, images)
     write_parquet(folder, PAIRS, dataset.pairs)
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
@@ -215,6 +216,18 @@ def _check_same(folder: Folder, given: Plan, known: Plan) -> None:
                 f"{folder} is a campaign with another {what}: give the options that it began with, "
                 "or another --name"
             )
+
+
+# Parquet cannot hold lists of fixed length, such as crops, of which some are missing.
+def _write_images(folder: Folder, images: pa.Table) -> None:
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, images.schema) as writer:
+        writer.write_table(images)
+    folder.write_bytes(IMAGES, buffer.getvalue())
+
+
+def _read_images(folder: Folder) -> pa.Table:
+    return pa.ipc.open_file(io.BytesIO(folder.read_bytes(IMAGES))).read_all()
 
 
 def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:

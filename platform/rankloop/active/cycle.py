@@ -39,7 +39,8 @@ class Resources:
     Attributes:
         workers: data-parallel training workers; 0 trains in this process.
         data_workers: see `train_distributed`; None for as many as keep a GPU fed.
-        scoring_workers: models that score the pool at once; None for what the cluster has room for.
+        scoring_workers: models that score the pool at once; None for what the cluster has room for,
+            0 for the one of this process.
     """
 
     workers: int = 1

@@ -1,6 +1,7 @@
 """Certainty of every item of a pool, through Ray Data, as a table."""
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,25 +78,39 @@ def score_items(
         data: their images.
         seed: the campaign's.
         workers: actors, on a GPU each where there are any; by default as many as the cluster has
-            GPUs, or else cores.
+            GPUs, or else cores; 0 scores in this process, without Ray.
         pairs: K of eq. 15.
         with_features: also pass one image of each ranked set through the network for features.
     """
+    if not items:
+        return
+    scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
+    making = _Making(scorer.method.name, scorer.config, data, seed, pairs, with_features)
+    if workers == 0:
+        for start in range(0, len(items), _BATCH):
+            yield [
+                _scored(scorer, making, item.name, *_images_of(item, making))
+                for item in items[start : start + _BATCH]
+            ]
+        return
+    yield from _by_ray(checkpoint, making, items, workers)
+
+
+def _by_ray(
+    checkpoint: Checkpoint, making: _Making, items: Sequence[Item], workers: int | None
+) -> Iterator[list[ItemScore]]:
     import ray
     import ray.data
 
-    if not items:
-        return
-    scorer = make_scorer(checkpoint)
-    making = _Making(scorer.method.name, scorer.config, data, seed, pairs, with_features)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    workers = max(1, min(workers or gpus or cpus, gpus or 2 * cpus - 1))
+    blocks = max(1, -(-len(items) // (4 * _BATCH)))
+    workers = max(1, min(workers or gpus or cpus, gpus or 2 * cpus - 1, blocks))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     rows = [{"index": i} for i in range(len(items))]
-    blocks = max(1, -(-len(rows) // (4 * _BATCH)))
     dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     dataset.context.execution_options.preserve_order = True
     known = ray.put((making, tuple(items)))
@@ -177,12 +192,10 @@ class _Actor:
         self._making, self._items = ray.get(known)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        columns = (batch[name] for name in ("index", "images", "levels", "sets", "error"))
         found = [
-            self._score(*row)
-            for row in zip(
-                *(batch[name] for name in ("index", "images", "levels", "sets", "error")),
-                strict=True,
-            )
+            _scored(self._scorer, self._making, self._items[int(index)].name, *packed)
+            for index, *packed in zip(*columns, strict=True)
         ]
         return {
             "index": batch["index"].tolist(),
@@ -193,22 +206,28 @@ class _Actor:
             "error": [score.error for score in found],
         }
 
-    def _score(
-        self, index: int, images: bytes, levels: bytes, sets: bytes, error: str
-    ) -> ItemScore:
-        name = self._items[int(index)].name
-        if error:
-            return ItemScore(name, np.nan, np.nan, 0, np.empty(0, np.float32), str(error))
-        of_each = np.split(_unpacked(levels), np.cumsum(_unpacked(sets))[:-1])
-        return score_item(
-            self._scorer,
-            name,
-            _unpacked(images),
-            of_each,
-            seed=self._making.seed,
-            pairs=self._making.pairs,
-            with_features=self._making.with_features,
-        )
+
+def _scored(
+    scorer: ImageScorer,
+    making: _Making,
+    name: str,
+    images: bytes,
+    levels: bytes,
+    sets: bytes,
+    error: str,
+) -> ItemScore:
+    if error:
+        return ItemScore(name, np.nan, np.nan, 0, np.empty(0, np.float32), str(error))
+    of_each = np.split(_unpacked(levels), np.cumsum(_unpacked(sets))[:-1])
+    return score_item(
+        scorer,
+        name,
+        _unpacked(images),
+        of_each,
+        seed=making.seed,
+        pairs=making.pairs,
+        with_features=making.with_features,
+    )
 
 
 def score_item(

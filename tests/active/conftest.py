@@ -1,0 +1,91 @@
+"""A campaign that takes seconds: twenty-odd small photographs, a shallow network."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rankloop.active.campaign import Campaign, Plan, create_campaign
+from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.opening import open_dataset
+from rankloop.methods.rankiqa import RankIQAConfig
+from rankloop.storage import open_folder
+
+CONFIG = RankIQAConfig(
+    backbone="shallow",
+    weights="none",
+    input_size=48,
+    distortions=("gaussian_noise", "gaussian_blur"),
+    ranked_images=10,
+    labelled_images=4,
+    learning_rate=0.01,
+    learning_rate_drops=0,
+    test_sub_images=2,
+    steps=6,
+)
+MakeCampaign = Callable[..., Campaign]
+
+
+@pytest.fixture(scope="session")
+def scored_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty photographs with a MOS, and ten without; the noisier, the lower the MOS."""
+    folder = tmp_path_factory.mktemp("scored_photos")
+    lines = ["image,score"]
+    for i in range(50):
+        generator = np.random.default_rng(i)
+        small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8))
+        pixels = np.asarray(small.resize((80, 60)), np.float64)
+        noise = generator.normal(0, 3 + 8 * (i % 10), pixels.shape)
+        noisy = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+        noisy.save(folder / f"{i:02d}.png")
+        if i < 40:
+            lines.append(f"{i:02d}.png,{9 - i % 10}")
+    (folder / "scores.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scored(scored_photos: Path) -> Dataset:
+    return open_dataset(
+        [f"csv:{scored_photos}/scores.csv?higher_is_better=true", f"folder:{scored_photos}"],
+        seed=0,
+        learns_from="scores",
+    )
+
+
+@pytest.fixture(scope="session")
+def build_campaign(scored: Dataset) -> Callable[..., Campaign]:
+    def build(
+        storage: Path, name: str = "campaign", dataset: Dataset = scored, **values: Any
+    ) -> Campaign:
+        config = CONFIG.model_copy(update=values.pop("config", {}))
+        plan: dict[str, Any] = {
+            "method": "rankiqa",
+            "config": config.model_dump(mode="json"),
+            "strategy": "certainty",
+            "labelling": "held_out",
+            "start": 0.25,
+            "step": 0.25,
+            "seed": 0,
+            "warm_start": True,
+            "pairs": 20,
+            "dataset": {
+                "name": dataset.name,
+                "higher_is_better": dataset.higher_is_better,
+                "score_name": dataset.score_name,
+                "annotator": dataset.annotator,
+            },
+        }
+        folder = open_folder(str(storage)) / "active_learning" / name
+        return create_campaign(folder, Plan(**(plan | values)), dataset)
+
+    return build
+
+
+@pytest.fixture
+def make_campaign(tmp_path: Path, build_campaign: Callable[..., Campaign]) -> MakeCampaign:
+    return partial(build_campaign, tmp_path)

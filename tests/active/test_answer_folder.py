@@ -1,0 +1,181 @@
+"""People drop files: nothing that is right is lost, and nothing that is wrong is used."""
+
+import csv
+import io
+import os
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rankloop.active.answer_folder import AnswerFolder
+from rankloop.active.campaign import DONE, LABELS, SELECTED, Campaign
+from rankloop.active.labels import Label, labels_table
+from rankloop.images import decode
+from rankloop.storage import write_parquet
+
+SOURCE = AnswerFolder(settled_seconds=0.0)
+
+
+@pytest.fixture
+def asked(make_campaign) -> tuple[Campaign, list[str], Path]:
+    campaign = make_campaign(labelling="folder")
+    images = sorted(campaign.items)[:4]
+    campaign.cycle(0).write_json(SELECTED, {"items": images})
+    SOURCE.ask(campaign, 0, images)
+    return campaign, images, Path(SOURCE.where(campaign, 0))
+
+
+def _drop(folder: Path, name: str, *lines: str) -> None:
+    (folder / name).write_text("\n".join(lines))
+
+
+def test_a_request_is_images_a_form_and_instructions(asked):
+    campaign, images, answers = asked
+    request = answers.parent
+    rows = list(csv.DictReader(io.StringIO((request / "form.csv").read_text())))
+    assert [row["image"] for row in rows] == ["0001.png", "0002.png", "0003.png", "0004.png"]
+    assert [row["name"] for row in rows] == images
+    assert {row["score"] for row in rows} == {""}
+    load = campaign.data({}).load
+    for row in rows:
+        shown = decode((request / "images" / row["image"]).read_bytes())
+        np.testing.assert_array_equal(shown, load(campaign.items[row["name"]].rows[0]))
+    text = (request / "instructions.txt").read_text()
+    assert "4 images" in text
+    assert "higher is better" in text
+    before = {path: path.stat().st_mtime_ns for path in request.rglob("*")}
+    SOURCE.ask(campaign, 0, images)
+    assert {path: path.stat().st_mtime_ns for path in request.rglob("*")} == before
+
+
+def test_a_filled_form_labels_its_images_by_file_or_by_name(asked):
+    campaign, images, answers = asked
+    _drop(answers, "anna.csv", "image,score", "0001.png,3.5", f"{images[1]},4", "0003.png,")
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[0]: Label(3.5), images[1]: Label(4.0)}
+    assert list(found.missing) == images[2:]
+    assert not found.refused
+
+
+def test_several_annotators_give_mean_and_spread_whatever_the_format(asked):
+    campaign, images, answers = asked
+    _drop(answers, "anna.csv", "score,image", "1,0001.png", "5,0002.png")
+    _drop(answers, "all.csv", "image,score,annotator", "0001.png,2,ben", "0001.png,6,cy")
+    table = pa.table({"image": ["0001.png", "0002.png"], "score": [4.0, 5.0]})
+    pq.write_table(table, answers / "dora.parquet")
+    found = SOURCE.answers(campaign, 0, images)
+    scores = [1.0, 2.0, 6.0, 4.0]
+    label = found.labels[images[0]]
+    assert label.annotators == 4
+    assert label.score == pytest.approx(np.mean(scores))
+    assert label.spread == pytest.approx(statistics.stdev(scores))
+    assert found.labels[images[1]] == Label(5.0, 0.0, 2)
+    assert [image for image, _ in found.disagreements] == [images[0]]
+
+
+def test_the_same_label_twice_changes_nothing_and_a_newer_one_counts(asked):
+    campaign, images, answers = asked
+    _drop(answers, "a.csv", "image,score,annotator", "0001.png,3,anna", "0001.png,3,anna")
+    once = SOURCE.answers(campaign, 0, images).labels
+    assert once == {images[0]: Label(3.0)}
+    _drop(answers, "b.csv", "image,score,annotator", "0001.png,3,anna")
+    assert SOURCE.answers(campaign, 0, images).labels == once
+    _drop(answers, "c.csv", "image,score,annotator", "0001.png,5,anna")
+    later = time.time() + 5
+    os.utime(answers / "c.csv", (later, later))
+    # From the future: never mistaken for one that is being written.
+    assert SOURCE.answers(campaign, 0, images).labels == {images[0]: Label(5.0)}
+
+
+def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
+    campaign, images, answers = asked
+    _drop(
+        answers,
+        "anna.csv",
+        "image,score",
+        "0001.png,3",
+        "0009.png,3",
+        "nobody.png,1",
+        "0002.png,very good",
+        "0003.png,nan",
+        "0004.png,inf",
+    )
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[0]: Label(3.0)}
+    assert dict(found.refused) == {
+        "anna.csv, line 3": "image '0009.png' was not asked about",
+        "anna.csv, line 4": "image 'nobody.png' was not asked about",
+        "anna.csv, line 5": "score 'very good' is not a number",
+        "anna.csv, line 6": "score 'nan' is not a number",
+        "anna.csv, line 7": "score 'inf' is not a number",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.csv", b"image,rating\n0001.png,3", "no column 'score', only image, rating"),
+        ("a.csv", b"name,score\n0001.png,3", "no column 'image', only name, score"),
+        ("a.csv", b"image,score\n0001.png,3\n0002.p", "line 3 has 1 cells and the header 2"),
+        ("a.csv", b'image,score\n"0001.png,3', "cannot be read"),
+        ("a.csv", b"", "it is empty"),
+        ("a.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("a.parquet", b"PAR1 cut off", "cannot be read"),
+        ("a.xlsx", b"x", "neither .csv nor .parquet"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_not_read_at_all(asked, name, content, reason):
+    campaign, images, answers = asked
+    (answers / name).write_bytes(content)
+    _drop(answers, "good.csv", "image,score", "0004.png,2")
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[3]: Label(2.0)}
+    ((where, why),) = found.refused
+    assert where == name
+    assert reason in why
+
+
+def test_a_file_that_is_being_written_is_left_for_the_next_time(asked):
+    campaign, images, answers = asked
+    _drop(answers, "anna.csv", "image,score", "0001.png,3")
+    _drop(answers, ".hidden.csv", "image,score", "0001.png,7")
+    patient = AnswerFolder(settled_seconds=60.0)
+    found = patient.answers(campaign, 0, images)
+    assert not found.labels
+    assert found.refused == [("anna.csv", "it is being written; it is read the next time")]
+    earlier = time.time() - 61
+    os.utime(answers / "anna.csv", (earlier, earlier))
+    assert patient.answers(campaign, 0, images).labels == {images[0]: Label(3.0)}
+
+
+def test_late_labels_count_in_the_next_round(asked):
+    campaign, images, answers = asked
+    write_parquet(campaign.cycle(0), LABELS, labels_table({images[0]: Label(3.0)}))
+    campaign.cycle(0).write_json(DONE, {})
+    others = sorted(campaign.items)[4:6]
+    SOURCE.ask(campaign, 1, others)
+    campaign.cycle(1).write_json(SELECTED, {"items": others})
+    _drop(answers, "late.csv", "image,score", "0002.png,6")
+    found = SOURCE.answers(campaign, 1, others)
+    assert found.labels == {images[1]: Label(6.0)}
+    assert list(found.missing) == others
+
+
+def test_names_cannot_be_formulas_for_a_spreadsheet(make_campaign, scored):
+    from dataclasses import replace
+
+    rows = scored.images.to_pylist()
+    (row,) = [r for r in rows if r["image"] == "40.png"]
+    row["image"] = "=HYPERLINK(1)"
+    dataset = replace(scored, images=scored.images.from_pylist(rows, scored.images.schema))
+    campaign = make_campaign(dataset=dataset, labelling="folder")
+    SOURCE.ask(campaign, 0, ["=HYPERLINK(1)"])
+    form = (Path(SOURCE.where(campaign, 0)).parent / "form.csv").read_text()
+    assert "'=HYPERLINK(1)" in form
+    assert "\n=" not in form
+    assert ",=" not in form

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+
+from rankloop.active.campaign import LABELS, PLAN, create_campaign, open_campaign, share_of
+from rankloop.active.items import items_of
+from rankloop.active.labels import Label, labels_table
+from rankloop.datasets.dataset import Dataset, split_indices
+from rankloop.errors import ConfigError, StorageError
+from rankloop.storage import open_folder, write_parquet
+
+
+def test_held_out_labels_are_those_of_the_training_split(make_campaign, scored: Dataset):
+    campaign = make_campaign()
+    rows = scored.images.to_pylist()
+    hidden = {r["image"] for r in rows if r["split"] == "train" and r["score"] is not None}
+    assert set(campaign.truth) == hidden
+    for row in campaign.dataset.images.to_pylist():
+        (before,) = [r for r in rows if r["image"] == row["image"]]
+        assert row["score"] == (None if row["image"] in hidden else before["score"])
+        if row["image"] in hidden:
+            assert campaign.truth[row["image"]] == Label(before["score"])
+    assert set(campaign.items) == hidden
+    assert len(split_indices(campaign.dataset, "validation")) > 0
+
+
+def test_a_campaign_of_people_may_ask_about_what_has_no_label(make_campaign, scored: Dataset):
+    campaign = make_campaign(labelling="folder")
+    rows = scored.images.to_pylist()
+    assert set(campaign.items) == {r["image"] for r in rows if r["score"] is None}
+    assert campaign.truth == {}
+
+
+def test_all_levels_of_a_distortion_are_one_item(scored: Dataset):
+    rows = scored.images.to_pylist()
+    for i, row in enumerate(rows[:6]):
+        row |= {"source": "r", "distortion": "jpeg", "level": 3 - i % 3, "split": "train"}
+        row |= {"distortion": "jpeg" if i < 3 else "blur"}
+    rows[4]["level"] = rows[5]["level"] = None
+    images = scored.images.from_pylist(rows, scored.images.schema)
+    items = {item.name: item for item in items_of(replace(scored, images=images))}
+    assert items["r × jpeg"].rows == (2, 1, 0)
+    assert items["r × jpeg"].levels == (1, 2, 3)
+    assert items["r × blur"].rows == (3, 4, 5)
+    assert items["r × blur"].levels == ()
+    trained = [row["image"] for row in rows[6:] if row["split"] == "train"]
+    assert set(trained) == set(items) - {"r × jpeg", "r × blur"}
+
+
+def test_labels_of_cycles_add_up_and_the_newest_counts(make_campaign):
+    campaign = make_campaign(labelling="folder")
+    one, two, three = sorted(campaign.items)[:3]
+    first = {one: Label(3.0), two: Label(4.0)}
+    write_parquet(campaign.cycle(0), LABELS, labels_table(first))
+    write_parquet(campaign.cycle(1), LABELS, labels_table({two: Label(5.0, 1.5, 2)}))
+    assert campaign.labels(0) == {}
+    assert campaign.labels(1) == first
+    assert campaign.labels(2) == {one: Label(3.0), two: Label(5.0, 1.5, 2)}
+    assert campaign.labelled_items(2) == {one, two}
+    data = campaign.data(campaign.labels(2))
+    found = {row["image"]: (row["score"], row["spread"]) for row in data.dataset.images.to_pylist()}
+    assert (found[one], found[two], found[three]) == ((3.0, None), (5.0, 1.5), (None, None))
+    assert data.load(campaign.items[one].rows[0]).shape == (60, 80, 3)
+
+
+def test_the_same_campaign_is_opened_and_another_refused(make_campaign):
+    campaign = make_campaign()
+    again = make_campaign()
+    assert again.plan == open_campaign(campaign.folder).plan
+    assert again.items == campaign.items
+    with pytest.raises(ConfigError, match=r"another step: give the options .* another --name"):
+        make_campaign(step=0.5)
+    with pytest.raises(ConfigError, match=r"another config \(margin\)"):
+        make_campaign(config={"margin": 0.7})
+
+
+def test_a_folder_without_a_plan_holds_no_campaign(make_campaign, tmp_path, scored: Dataset):
+    with pytest.raises(StorageError, match="there is no campaign in"):
+        open_campaign(open_folder(str(tmp_path / "nowhere")))
+    campaign = make_campaign()
+    # Cut off before the plan was written: begun anew.
+    campaign.folder.remove(PLAN)
+    assert create_campaign(campaign.folder, campaign.plan, scored).items == campaign.items
+
+
+def test_shares_are_at_least_one_item_and_at_most_all():
+    assert [share_of(40, s) for s in (0.001, 0.1, 0.26, 1.0)] == [1, 4, 10, 40]
+    assert share_of(0, 0.5) == 0

@@ -1,0 +1,222 @@
+"""Cycles on a real Ray: what is done is not done again, and ends as if nothing had happened."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rankloop.active.campaign import (
+    DONE,
+    LABELS,
+    SCORES,
+    SELECTED,
+    TRAINED,
+    Campaign,
+    open_campaign,
+)
+from rankloop.active.conductor import Orders, drive
+from rankloop.active.cycle import Resources, run_cycle, run_folder
+from rankloop.active.held_out import HeldOutLabels
+from rankloop.active.pool_scores import score_items
+from rankloop.active.report import status_report
+from rankloop.active.view import curve, random_baseline
+from rankloop.errors import LockedError
+from rankloop.locking import locked
+from rankloop.storage import open_folder, read_parquet
+from rankloop.training.checkpoints import load_latest
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
+HERE = Resources(workers=0, scoring_workers=0)
+
+
+def _drive(campaign: Campaign, cycles: int = 2) -> list[str]:
+    told: list[str] = []
+    storage = campaign.folder / ".." / ".."
+    drive(campaign.folder, storage, Orders(cycles, HERE), told.append)
+    return told
+
+
+def _decisions(campaign: Campaign) -> list[tuple[list[str], object, object]]:
+    found = []
+    for number in range(campaign.cycles_done()):
+        folder = campaign.cycle(number)
+        found.append(
+            (
+                campaign.selected(number) if folder.has(SELECTED) else [],
+                read_parquet(folder, LABELS).to_pylist() if folder.has(LABELS) else None,
+                folder.read_json(TRAINED)["metrics"] if folder.has(TRAINED) else None,
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, build_campaign: Callable[..., Campaign]
+) -> Campaign:
+    campaign = build_campaign(tmp_path_factory.mktemp("finished"))
+    _drive(campaign)
+    return campaign
+
+
+@pytest.fixture
+def done(finished: Campaign, tmp_path: Path) -> Campaign:
+    """A copy of a finished campaign, to do with as one likes."""
+    copy = tmp_path / "active_learning" / "campaign"
+    shutil.copytree(finished.folder.path, copy)
+    return open_campaign(open_folder(str(copy)))
+
+
+def test_the_protocol_starts_asks_and_trains_on_all_it_asked_for(done: Campaign):
+    sizes = [len(done.selected(number)) for number in range(3)]
+    total = len(done.items)
+    assert sizes == [round(total * 0.25)] * 3
+    chosen = [name for number in range(3) for name in done.selected(number)]
+    assert len(set(chosen)) == len(chosen)
+    shares = [(entry["cycle"], entry["labelled_items"]) for entry in curve(done)]
+    assert shares == [(1, sizes[0]), (2, 2 * sizes[0]), (3, 3 * sizes[0])]
+    assert not done.cycle(0).has(TRAINED)
+    assert not done.cycle(3).has(SELECTED)
+    for name, label in done.labels(3).items():
+        assert done.truth[name] == label
+    report = status_report(done, done.folder)
+    assert "cycle 4 comes next" in report
+    assert f"{3 * sizes[0]} (" in report
+
+
+def test_the_least_certain_items_of_the_pool_are_selected(done: Campaign):
+    for number in (1, 2):
+        rows = read_parquet(done.cycle(number), SCORES).to_pylist()
+        pool = set(done.items) - done.labelled_items(number)
+        assert {row["item"] for row in rows} == pool
+        values = {row["item"]: row["certainty"] for row in rows}
+        chosen = done.selected(number)
+        assert max(values[name] for name in chosen) <= min(
+            values[name] for name in pool if name not in chosen
+        )
+        assert all(row["forwards"] == 10 and 0 <= row["certainty"] <= 1 for row in rows)
+
+
+def test_a_cycle_begins_with_the_weights_of_the_one_before(done: Campaign, make_campaign):
+    cold = make_campaign("cold", warm_start=False)
+    _drive(cold, cycles=1)
+    first = [load_latest(run_folder(c, 1) / "checkpoints").model for c in (done, cold)]
+    assert all(np.array_equal(first[0][name], first[1][name]) for name in first[0])
+    second = [load_latest(run_folder(c, 2) / "checkpoints").model for c in (done, cold)]
+    moved = [
+        sum(float((later[n] - first[0][n]).abs().sum()) for n in later if "weight" in n)
+        for later in second
+    ]
+    assert moved[0] < moved[1] / 3
+
+
+@pytest.mark.parametrize("gone", [TRAINED, SCORES, SELECTED, LABELS, DONE])
+def test_a_lost_last_step_is_made_again_and_is_the_same(done: Campaign, make_campaign, gone: str):
+    """What a kill between two steps leaves: files up to one of them, and none after it."""
+    order = [TRAINED, SCORES, SELECTED, LABELS, DONE]
+    expected = _decisions(done)
+    for name in order[order.index(gone) :]:
+        done.cycle(2).remove(name)
+    for name in order:
+        done.cycle(3).remove(name)
+    _drive(open_campaign(done.folder))
+    assert _decisions(open_campaign(done.folder)) == expected
+
+
+def test_what_is_done_is_not_done_again(done: Campaign):
+    before = {
+        name: done.cycle(number).read_bytes(name)
+        for number in range(4)
+        for name in done.cycle(number).names()
+        if name.endswith((".json", ".parquet"))
+    }
+    assert _drive(done) == []
+    after = {
+        name: done.cycle(number).read_bytes(name)
+        for number in range(4)
+        for name in done.cycle(number).names()
+        if name.endswith((".json", ".parquet"))
+    }
+    assert after == before
+
+
+def test_a_pool_that_is_used_up_ends_the_campaign(make_campaign):
+    campaign = make_campaign(start=0.6, step=0.4)
+    _drive(campaign, cycles=9)
+    assert [entry["share"] for entry in curve(campaign)] == [
+        pytest.approx(0.6, abs=0.05),
+        1.0,
+    ]
+    assert campaign.selected(2) == []
+    assert campaign.cycles_done() == 3
+    assert _drive(campaign, cycles=9) == []
+
+
+def test_the_random_baseline_beside_is_found_and_starts_alike(make_campaign):
+    campaign = make_campaign()
+    assert random_baseline(campaign) is None
+    baseline = make_campaign("baseline", strategy="random")
+    make_campaign("other", strategy="random", seed=1)
+    found = random_baseline(campaign)
+    assert found is not None
+    assert found.folder.name == "baseline"
+    assert random_baseline(baseline) is None
+    for each in (campaign, baseline):
+        assert run_cycle(each, 0, HeldOutLabels(), HERE) is None
+    assert campaign.selected(0) == baseline.selected(0)
+
+
+def test_diverse_selection_runs_and_differs(done: Campaign, make_campaign):
+    diverse = make_campaign("diverse", strategy="diverse")
+    _drive(diverse, cycles=1)
+    assert diverse.selected(0) == done.selected(0)
+    assert set(diverse.selected(1)) != set(done.selected(1))
+    rows = read_parquet(diverse.cycle(1), SCORES).to_pylist()
+    # One image of each of the two sets went through once more, for features.
+    assert {row["forwards"] for row in rows} == {12}
+
+
+def test_certainty_does_not_depend_on_the_number_of_workers(done: Campaign):
+    checkpoint = load_latest(run_folder(done, 1) / "checkpoints", training=False)
+    items = list(done.items.values())
+    data = done.data({})
+    found = [
+        [
+            (score.name, score.certainty, round(score.score, 5))
+            for some in score_items(checkpoint, items, data, seed=0, workers=workers, pairs=20)
+            for score in some
+        ]
+        for workers in (0, 1, 2)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert [name for name, *_ in found[0]] == [item.name for item in items]
+
+
+def test_items_that_cannot_be_read_are_listed_and_not_selected(make_campaign, scored_photos):
+    campaign = make_campaign(labelling="folder", start=0.2, step=0.5)
+    gone = sorted(campaign.items)[3]
+    source = HeldOutLabels()
+    place = campaign.items[gone].rows[0]
+    names = campaign.dataset.images["uri"].to_pylist()
+    original = (scored_photos / gone).read_bytes()
+    try:
+        (scored_photos / gone).unlink()
+        assert names[place].endswith(gone)
+        run_cycle(campaign, 0, source, HERE)
+        with pytest.raises(KeyError):
+            # Held-out labels of nobody: the pool was scored and asked about before.
+            run_cycle(campaign, 1, source, HERE)
+    finally:
+        (scored_photos / gone).write_bytes(original)
+    rows = {r["item"]: r for r in read_parquet(campaign.cycle(1), SCORES).to_pylist()}
+    assert "does not exist" in rows[gone]["error"]
+    assert rows[gone]["certainty"] is None
+    assert gone not in campaign.selected(1)
+
+
+def test_two_at_once_are_refused(make_campaign):
+    campaign = make_campaign()
+    with locked(campaign.folder), pytest.raises(LockedError, match="another driver"):
+        _drive(campaign)
