@@ -141,7 +141,8 @@ def _check(options: Any) -> None:
     others = sum([options.round, options.status, options.resync])
     if others + (options.cycles is not None and not (options.smoke and others)) != 1:
         raise ConfigError("give one of --cycles T, --round, --status, --resync")
-    at_least(1, cycles=options.cycles or 1)
+    if options.cycles is not None:
+        at_least(1, cycles=options.cycles)
     for field in ("start_share", "cycle_share", "enough"):
         value = getattr(options, field)
         if not 0.0 < value <= 1.0:

@@ -70,6 +70,19 @@ def test_training_jobs_name_what_is_wrong(run, tmp_path, job, arguments, expecte
         ("compare_qrc.py", ["--self-supervised-weight", "0"], "makes all rows the baseline"),
         ("compare_qrc.py", ["--seeds"], "--seeds without a value: give at least one"),
         ("compare_qrc.py", ["--seeds", "1", "1"], "--seeds 1 1: give at least one seed, and each"),
+        ("tune_rankiqa.py", ["--margin", "2"], "--margin 2.0 would be ignored"),
+        ("tune_rankiqa.py", ["--backbones"], "--backbones without a value: name at least one"),
+        ("tune_rankiqa.py", ["--objective", "ranking"], "has no weight to sweep"),
+        ("tune_rankiqa.py", ["--distortions", "jpeg"], "would be ignored"),
+        ("compare_rankiqa.py", ["--objective", "ranking"], "would be ignored"),
+        ("compare_rankiqa.py", ["--splits", "0"], "--splits 0 is below 1"),
+        ("compare_rankiqa.py", ["--only", "baseline"], "is no row: the nearest is 'Baseline'"),
+        ("train.py", ["rankiqa", "--distortions", "jpg"], "the nearest is 'jpeg'"),
+        ("active_learning.py", ["rankiqa"], "give one of --cycles T, --round, --status, --resync"),
+        ("active_learning.py", ["rankiqa", "--cycles", "2", "--round"], "give one of --cycles T"),
+        ("active_learning.py", ["--cycles", "2", "--start-share", "0"], "--start-share 0.0 is"),
+        ("active_learning.py", ["rankiqa", "--status"], "there is no campaign in"),
+        ("active_learning.py", ["--cycles", "0"], "--cycles 0 is below 1"),
         ("score.py", ["nowhere", "photos"], "photos"),
         ("score.py", ["results"], "PATH"),
     ],
@@ -90,6 +103,16 @@ def test_results_of_a_submitted_job_must_not_go_where_they_vanish(run, monkeypat
     code, _, errors = run(job, *positional, "--storage", "results")
     assert code == 1
     assert errors.startswith("error: --storage results is relative")
+
+
+@pytest.mark.parametrize("job", ["tune_rankiqa.py", "compare_rankiqa.py", "active_learning.py"])
+def test_help_of_quality_jobs_teaches(run, job):
+    code, output, errors = run(job, "--help")
+    assert code in (0, None)
+    assert not errors
+    assert f"python jobs/{job}" in output
+    for option in ("--data", "--seed", "--steps", "--test-sub-images", "--smoke"):
+        assert option in output
 
 
 @pytest.mark.parametrize("job", [*TRAINING_JOBS, "score.py"])
