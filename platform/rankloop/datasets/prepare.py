@@ -158,10 +158,11 @@ def _read_photograph(
         try:
             image = shrink(photograph, row["longest_side"])
             image = image if row["crop"] is None else crop(image, *row["crop"])
-            if min(image.shape[:2]) < least_side:
+            height, width, _ = image.shape
+            if min(height, width) < least_side:
                 raise ImageError(
-                    f"its {image.shape[1]} x {image.shape[0]} pixels hold no square of {least_side}: "
-                    "use larger images, or a smaller input_size"
+                    f"its {width} x {height} pixels hold no square of {least_side}: use larger "
+                    "images, or a smaller input_size"
                 )
             # At their own scale images are only looked at here, and blurred when they are loaded.
             yield index, image if size is None else _blurred(fit(image, None, size), row)
