@@ -12,7 +12,7 @@ from PIL import Image
 from rankloop.active.campaign import Campaign, Plan, create_campaign
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
-from rankloop.methods.rankiqa import RankIQAConfig
+from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.storage import open_folder
 
 CONFIG = RankIQAConfig(

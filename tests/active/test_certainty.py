@@ -12,7 +12,8 @@ from rankloop.active.certainty import certainty, certainty_sets
 from rankloop.active.items import Item
 from rankloop.errors import ImageError
 from rankloop.methods.configuration import make_config
-from rankloop.methods.rankiqa import RANKIQA, RankIQAConfig
+from rankloop.methods.rankiqa import RANKIQA
+from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.randomness import rng
 from rankloop.ranking.nested_crops import nested_crops
 from rankloop.ranking.recipes import RECIPES

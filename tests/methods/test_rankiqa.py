@@ -16,7 +16,8 @@ from rankloop.distortions import DISTORTIONS, RANKIQA_TID2013
 from rankloop.errors import ConfigError, DataError
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import TrainingData
-from rankloop.methods.rankiqa import RANKIQA, RankIQAConfig, ladder_rows
+from rankloop.methods.rankiqa import RANKIQA, ladder_rows
+from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training.loop import Schedule, train
