@@ -1,9 +1,12 @@
 """The actor that drives a campaign: it holds no truth, and may be killed at any moment."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rankloop.active.answer_folder import AnswerFolder
@@ -84,8 +87,9 @@ def drive_by_actor(
 ) -> Answers | None:
     """Let a named, detached actor drive, and pass on what it tells.
 
-    If it is killed it starts again by itself, and goes on from the files. A second call for the
-    same campaign on the same cluster waits for the first one's actor, and then has nothing to do.
+    If it is killed it starts again by itself, and goes on from the files. If the same campaign's
+    actor is at work for another caller, or for one that is gone, this call follows it to its end
+    first.
 
     Raises:
         LockedError: a driver elsewhere is at work on this campaign.
@@ -94,46 +98,87 @@ def drive_by_actor(
         import ray
 
         digest = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
-        options = {
-            "name": f"conductor-{digest}",
-            "namespace": NAMESPACE,
-            "lifetime": "detached",
-            "get_if_exists": True,
-            "num_cpus": 0,
-            "max_restarts": -1,
-            "max_task_retries": -1,
-        }
-        # Lines are fetched while it drives.
-        groups = {"driving": 1, "telling": 1}
-        actor = ray.remote(concurrency_groups=groups)(_Conductor).options(**options).remote()
-        told = 0
+        actor = _new_actor(f"conductor-{digest}", tell)
         driving = actor.drive.options(concurrency_group="driving").remote(folder, storage, orders)
-        done: list[Any] = []
-        while not done:
-            done, _ = ray.wait([driving], timeout=_SECONDS_BETWEEN_LOOKS)
-            lines = ray.get(actor.lines.options(concurrency_group="telling").remote(told))
-            for line in lines:
-                tell(line)
-            told += len(lines)
+        _follow(actor, lambda: bool(ray.wait([driving], timeout=_SECONDS_BETWEEN_LOOKS)[0]), tell)
         try:
             found: Answers | None = ray.get(driving)
         except ray.exceptions.RayTaskError as error:
             # Ours is one line; Ray adds lines of its own.
             raise error.cause from None
-        ray.kill(actor)
+        finally:
+            ray.kill(actor)
         return found
+
+
+def _new_actor(name: str, tell: Callable[[str], None]) -> Any:
+    """Start the actor of this name, once none is at work any more."""
+    import ray
+
+    # Lines are fetched while it drives.
+    groups = {"driving": 1, "telling": 1}
+    options = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+    }
+    while True:
+        try:
+            return ray.remote(concurrency_groups=groups)(_Conductor).options(**options).remote()
+        except ValueError:
+            # There is one of this name.
+            with suppress(ValueError, ray.exceptions.RayActorError):
+                known = ray.get_actor(name, namespace=NAMESPACE)
+                _follow(known, partial(_idle, known), tell)
+                ray.kill(known)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _idle(actor: Any) -> bool:
+    import ray
+
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return not ray.get(actor.busy.options(concurrency_group="telling").remote())
+
+
+def _follow(actor: Any, ended: Callable[[], bool], tell: Callable[[str], None]) -> None:
+    import ray
+
+    process, told = 0, 0
+    over = False
+    while not over:
+        over = ended()
+        found, lines = ray.get(actor.lines.options(concurrency_group="telling").remote(told))
+        if found != process:
+            # It was killed and starts again: so do its lines.
+            process, told = found, 0
+            _, lines = ray.get(actor.lines.options(concurrency_group="telling").remote(0))
+        for line in lines:
+            tell(line)
+        told += len(lines)
 
 
 class _Conductor:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._begun = time.monotonic()
+        self._busy = False
 
     def drive(self, folder: Folder, storage: Folder, orders: Orders) -> Answers | None:
-        return drive(folder, storage, orders, self._tell)
+        self._busy = True
+        try:
+            return drive(folder, storage, orders, self._tell)
+        finally:
+            self._busy = False
 
-    def lines(self, after: int) -> list[str]:
-        return self._lines[after:]
+    def busy(self) -> bool:
+        return self._busy
+
+    def lines(self, after: int) -> tuple[int, list[str]]:
+        return os.getpid(), self._lines[after:]
 
     def _tell(self, line: str) -> None:
         self._lines.append(f"[{time.monotonic() - self._begun:5.0f} s] {line}")

@@ -29,6 +29,7 @@ from rankloop.training.final import final_model
 from rankloop.training.loop import Report, Schedule
 
 RUN = "run"
+_SECONDS_BETWEEN_LINES = 5.0
 Tell = Callable[[str], None]
 
 
@@ -194,6 +195,7 @@ def _least_certain(
         if checkpoint is None:
             raise CheckpointError(f"{run_folder(campaign, number)} lost its checkpoint")
         scores: list[ItemScore] = []
+        told = time.monotonic()
         for some in score_items(
             checkpoint,
             [campaign.items[name] for name in pool],
@@ -204,7 +206,9 @@ def _least_certain(
             with_features=diverse,
         ):
             scores += some
-            tell(f"cycle {number}: scored {len(scores)} of {len(pool)} items")
+            if len(scores) == len(pool) or time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                tell(f"cycle {number}: scored {len(scores)} of {len(pool)} items")
         features = {score.name: score.features for score in scores if not score.error}
         write_parquet(folder, SCORES, scores_table(scores))
     table = read_parquet(folder, SCORES).to_pylist()
