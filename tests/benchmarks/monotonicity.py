@@ -1,7 +1,7 @@
 """How often each next level is worse: for each distortion the share of adjacent pairs of levels.
 
     pip install piq                         # the perceptual metric, HaarPSI, which needs no weights
-    python tests/benchmarks/monotonicity.py PHOTOS [PHOTOS …] [--limit 20]
+    python tests/benchmarks/monotonicity.py PHOTOS [PHOTOS …] [--limit 20] [--only jpeg]
 
 PSNR and SSIM (scikit-image) and HaarPSI (Reisenhofer et al. 2018). A pair of levels from 1 on
 counts when the metric says that the higher one is farther from the photograph; the pair of the
@@ -12,8 +12,9 @@ draws the ladders.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "platform"))
@@ -54,15 +55,17 @@ def haarpsi(reference: np.ndarray, version: np.ndarray) -> float:
     return float(piq.haarpsi(first, second, data_range=255))
 
 
-def shares(path: str) -> dict[str, dict[str, tuple[int, int]]]:
+def shares(path: str, names: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
     """Return for each distortion and metric how many adjacent pairs fall, and of how many."""
     torch.set_num_threads(1)
     photograph = images.decode(images.read_bytes(path))
     metrics: dict[str, Metric] = {"PSNR": psnr, "SSIM": ssim, "HaarPSI": haarpsi}
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for name, distortion in DISTORTIONS.items():
+    for name in names:
         try:
-            made = distortion.ladder(photograph, rng(0, "monotonicity", Path(path).name, name))
+            made = DISTORTIONS[name].ladder(
+                photograph, rng(0, "monotonicity", Path(path).name, name)
+            )
         except ConfigError:
             continue
         found[name] = {}
@@ -80,17 +83,19 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--processes", type=int, default=None)
+    parser.add_argument("--only", nargs="*", default=list(DISTORTIONS), choices=list(DISTORTIONS))
     options = parser.parse_args()
     paths = sorted(
         str(path) for folder in options.photos for path in folder.rglob("*")
         if is_image_name(path.name)
     )[: options.limit]  # fmt: skip
+    work = partial(shares, names=options.only)
     total: dict[str, dict[str, np.ndarray]] = {}
     done = 0
     order = rng(0, "photographs").permutation(len(paths))
     with ProcessPoolExecutor(options.processes) as pool, counter("photographs") as progress:
         try:
-            for done, found in enumerate(pool.map(shares, [paths[i] for i in order]), 1):
+            for done, found in enumerate(pool.map(work, [paths[i] for i in order]), 1):
                 for name, metrics in found.items():
                     for label, pair in metrics.items():
                         sums = total.setdefault(name, {}).setdefault(label, np.zeros(2))
