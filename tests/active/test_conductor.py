@@ -13,7 +13,11 @@ from rankloop.active.conductor import NAMESPACE, Orders, drive_by_actor
 from rankloop.active.cycle import Resources
 from rankloop.storage import open_folder
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("ray_session"),
+]
 ORDERS = Orders(2, Resources(workers=0, scoring_workers=0))
 
 

@@ -288,7 +288,6 @@ def test_the_last_layer_may_learn_faster(make: MakeConfig):
         ("shallow", "features", {"head"}),
         ("shallow", "all", set()),
         ("vgg16", "convolutions", {"head", "classifier.0", "classifier.3"}),
-        ("vgg16", "features", {"head"}),
     ],
 )
 def test_regression_after_ranking_keeps_what_it_is_told(
