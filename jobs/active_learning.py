@@ -153,6 +153,11 @@ def _check(options: Any) -> None:
 
 def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
     method, config = find_method(options.method), options.config
+    if method.learns_from != "scores":
+        raise ConfigError(
+            f"{method.name} learns from {method.learns_from}, and active learning asks for scores: "
+            "use rankiqa"
+        )
 
     def plan(dataset: Any) -> Plan:
         return Plan(

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rankloop.active.answer_folder import AnswerFolder
-from rankloop.active.campaign import DONE, LABELS, SELECTED, Campaign
-from rankloop.active.labels import Label, labels_table
+from rankloop.active.campaign import ANSWERS, DONE, LABELS, SELECTED, Campaign
+from rankloop.active.labels import Label, answers_table, labels_table
 from rankloop.images import decode
 from rankloop.storage import write_parquet
 
@@ -38,7 +38,12 @@ def test_a_request_is_images_a_form_and_instructions(asked):
     campaign, images, answers = asked
     request = answers.parent
     rows = list(csv.DictReader(io.StringIO((request / "form.csv").read_text())))
-    assert [row["image"] for row in rows] == ["0001.png", "0002.png", "0003.png", "0004.png"]
+    assert [row["image"] for row in rows] == [
+        "000-0001.png",
+        "000-0002.png",
+        "000-0003.png",
+        "000-0004.png",
+    ]
     assert [row["name"] for row in rows] == images
     assert {row["score"] for row in rows} == {""}
     load = campaign.data({}).load
@@ -55,7 +60,7 @@ def test_a_request_is_images_a_form_and_instructions(asked):
 
 def test_a_filled_form_labels_its_images_by_file_or_by_name(asked):
     campaign, images, answers = asked
-    _drop(answers, "anna.csv", "image,score", "0001.png,3.5", f"{images[1]},4", "0003.png,")
+    _drop(answers, "anna.csv", "image,score", "000-0001.png,3.5", f"{images[1]},4", "000-0003.png,")
     found = SOURCE.answers(campaign, 0, images)
     assert found.labels == {images[0]: Label(3.5), images[1]: Label(4.0)}
     assert list(found.missing) == images[2:]
@@ -64,9 +69,9 @@ def test_a_filled_form_labels_its_images_by_file_or_by_name(asked):
 
 def test_several_annotators_give_mean_and_spread_whatever_the_format(asked):
     campaign, images, answers = asked
-    _drop(answers, "anna.csv", "score,image", "1,0001.png", "5,0002.png")
-    _drop(answers, "all.csv", "image,score,annotator", "0001.png,2,ben", "0001.png,6,cy")
-    table = pa.table({"image": ["0001.png", "0002.png"], "score": [4.0, 5.0]})
+    _drop(answers, "anna.csv", "score,image", "1,000-0001.png", "5,000-0002.png")
+    _drop(answers, "all.csv", "image,score,annotator", "000-0001.png,2,ben", "000-0001.png,6,cy")
+    table = pa.table({"image": ["000-0001.png", "000-0002.png"], "score": [4.0, 5.0]})
     pq.write_table(table, answers / "dora.parquet")
     found = SOURCE.answers(campaign, 0, images)
     scores = [1.0, 2.0, 6.0, 4.0]
@@ -80,12 +85,12 @@ def test_several_annotators_give_mean_and_spread_whatever_the_format(asked):
 
 def test_the_same_label_twice_changes_nothing_and_a_newer_one_counts(asked):
     campaign, images, answers = asked
-    _drop(answers, "a.csv", "image,score,annotator", "0001.png,3,anna", "0001.png,3,anna")
+    _drop(answers, "a.csv", "image,score,annotator", "000-0001.png,3,anna", "000-0001.png,3,anna")
     once = SOURCE.answers(campaign, 0, images).labels
     assert once == {images[0]: Label(3.0)}
-    _drop(answers, "b.csv", "image,score,annotator", "0001.png,3,anna")
+    _drop(answers, "b.csv", "image,score,annotator", "000-0001.png,3,anna")
     assert SOURCE.answers(campaign, 0, images).labels == once
-    _drop(answers, "c.csv", "image,score,annotator", "0001.png,5,anna")
+    _drop(answers, "c.csv", "image,score,annotator", "000-0001.png,5,anna")
     later = time.time() + 5
     os.utime(answers / "c.csv", (later, later))
     # From the future: never mistaken for one that is being written.
@@ -98,17 +103,17 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
         answers,
         "anna.csv",
         "image,score",
-        "0001.png,3",
-        "0009.png,3",
+        "000-0001.png,3",
+        "000-0009.png,3",
         "nobody.png,1",
-        "0002.png,very good",
-        "0003.png,nan",
-        "0004.png,inf",
+        "000-0002.png,very good",
+        "000-0003.png,nan",
+        "000-0004.png,inf",
     )
     found = SOURCE.answers(campaign, 0, images)
     assert found.labels == {images[0]: Label(3.0)}
-    assert dict(found.refused) == {
-        "anna.csv, line 3": "image '0009.png' was not asked about",
+    assert {where.rpartition("/")[2]: why for where, why in found.refused} == {
+        "anna.csv, line 3": "image '000-0009.png' was not asked about",
         "anna.csv, line 4": "image 'nobody.png' was not asked about",
         "anna.csv, line 5": "score 'very good' is not a number",
         "anna.csv, line 6": "score 'nan' is not a number",
@@ -119,10 +124,10 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", b"image,rating\n0001.png,3", "no column 'score', only image, rating"),
-        ("a.csv", b"name,score\n0001.png,3", "no column 'image', only name, score"),
-        ("a.csv", b"image,score\n0001.png,3\n0002.p", "line 3 has 1 cells and the header 2"),
-        ("a.csv", b'image,score\n"0001.png,3', "cannot be read"),
+        ("a.csv", b"image,rating\n000-0001.png,3", "no column 'score', only image, rating"),
+        ("a.csv", b"name,score\n000-0001.png,3", "no column 'image', only name, score"),
+        ("a.csv", b"image,score\n000-0001.png,3\n0002.p", "line 3 has 1 cells and the header 2"),
+        ("a.csv", b'image,score\n"000-0001.png,3', "cannot be read"),
         ("a.csv", b"", "it is empty"),
         ("a.csv", b"\xff\xfe\x00", "cannot be read"),
         ("a.parquet", b"PAR1 cut off", "cannot be read"),
@@ -132,22 +137,27 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
 def test_a_file_that_is_not_whole_is_not_read_at_all(asked, name, content, reason):
     campaign, images, answers = asked
     (answers / name).write_bytes(content)
-    _drop(answers, "good.csv", "image,score", "0004.png,2")
+    _drop(answers, "good.csv", "image,score", "000-0004.png,2")
     found = SOURCE.answers(campaign, 0, images)
     assert found.labels == {images[3]: Label(2.0)}
     ((where, why),) = found.refused
-    assert where == name
+    assert where == f"{answers}/{name}"
     assert reason in why
 
 
 def test_a_file_that_is_being_written_is_left_for_the_next_time(asked):
     campaign, images, answers = asked
-    _drop(answers, "anna.csv", "image,score", "0001.png,3")
-    _drop(answers, ".hidden.csv", "image,score", "0001.png,7")
+    _drop(answers, "anna.csv", "image,score", "000-0001.png,3")
+    _drop(answers, ".hidden.csv", "image,score", "000-0001.png,7")
     patient = AnswerFolder(settled_seconds=60.0)
     found = patient.answers(campaign, 0, images)
     assert not found.labels
-    assert found.refused == [("anna.csv", "it is being written; it is read the next time")]
+    ((where, why),) = found.refused
+    assert where == f"{answers}/anna.csv"
+    assert "it is being written" in why
+    ahead = time.time() + 3600
+    os.utime(answers / "anna.csv", (ahead, ahead))
+    assert not patient.answers(campaign, 0, images).labels
     earlier = time.time() - 61
     os.utime(answers / "anna.csv", (earlier, earlier))
     assert patient.answers(campaign, 0, images).labels == {images[0]: Label(3.0)}
@@ -160,7 +170,7 @@ def test_late_labels_count_in_the_next_round(asked):
     others = sorted(campaign.items)[4:6]
     SOURCE.ask(campaign, 1, others)
     campaign.cycle(1).write_json(SELECTED, {"items": others})
-    _drop(answers, "late.csv", "image,score", "0002.png,6")
+    _drop(answers, "late.csv", "image,score", "000-0002.png,6")
     found = SOURCE.answers(campaign, 1, others)
     assert found.labels == {images[1]: Label(6.0)}
     assert list(found.missing) == others
@@ -179,3 +189,70 @@ def test_names_cannot_be_formulas_for_a_spreadsheet(make_campaign, scored):
     assert "'=HYPERLINK(1)" in form
     assert "\n=" not in form
     assert ",=" not in form
+
+
+def test_answers_that_were_taken_in_stay_whatever_becomes_of_their_file(asked):
+    campaign, images, answers = asked
+    _drop(answers, "anna.csv", "image,score", "000-0001.png,1")
+    found = SOURCE.answers(campaign, 0, images)
+    write_parquet(campaign.cycle(0), ANSWERS, answers_table(found.single))
+    (answers / "anna.csv").write_bytes(b"image,score\n000-0001.pn")
+    _drop(answers, "ben.csv", "image,score", "000-0001.png,5")
+    found = SOURCE.answers(campaign, 1, [])
+    assert found.labels[images[0]].score == 3.0
+    assert found.labels[images[0]].annotators == 2
+    _drop(answers, "anna.csv", "image,score", "000-0001.png,3")
+    assert SOURCE.answers(campaign, 1, []).labels[images[0]].score == 4.0
+
+
+def test_a_form_in_another_requests_folder_labels_its_own_images(asked):
+    campaign, images, answers = asked
+    others = sorted(campaign.items)[4:6]
+    SOURCE.ask(campaign, 1, others)
+    _drop(answers, "b.csv", "image,score,name", f"001-0002.png,6,{others[1]}")
+    found = SOURCE.answers(campaign, 1, others)
+    assert found.labels == {others[1]: Label(6.0)}
+    _drop(answers, "c.csv", "image,score,name", f"001-0001.png,6,{images[0]}")
+    found = SOURCE.answers(campaign, 1, others)
+    assert found.labels == {others[1]: Label(6.0)}
+    ((where, why),) = found.refused
+    assert where == f"{answers}/c.csv, line 2"
+    assert why == f"001-0001.png is {others[0]!r}, not {images[0]!r}"
+
+
+def test_a_copy_of_a_file_is_no_second_annotator(asked):
+    campaign, images, answers = asked
+    for name in ("form.csv", "form (1).csv"):
+        _drop(answers, name, "image,score", "000-0001.png,1")
+    _drop(answers, "ben.csv", "image,score", "000-0001.png,4")
+    assert SOURCE.answers(campaign, 0, images).labels[images[0]].score == 2.5
+
+
+def test_damaged_parquet_files_are_refused(asked):
+    campaign, images, answers = asked
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"image": ["000-0001.png"] * 50, "score": [3.0] * 50}), buffer)
+    whole = buffer.getvalue()
+    for seed in range(40):
+        damaged = bytearray(whole)
+        place = int(np.random.default_rng(seed).integers(4, len(damaged) - 8))
+        damaged[place] ^= 0xFF
+        (answers / "a.parquet").write_bytes(bytes(damaged))
+        found = SOURCE.answers(campaign, 0, images)
+        assert len(found.labels) + len(found.missing) == 4
+
+
+def test_an_image_that_is_gone_is_not_waited_for(make_campaign, scored_photos):
+    campaign = make_campaign(labelling="folder")
+    images = sorted(campaign.items)[:2]
+    original = (scored_photos / images[0]).read_bytes()
+    try:
+        (scored_photos / images[0]).unlink()
+        SOURCE.ask(campaign, 0, images)
+    finally:
+        (scored_photos / images[0]).write_bytes(original)
+    answers = Path(SOURCE.where(campaign, 0))
+    _drop(answers, "a.csv", "image,score", "000-0002.png,3")
+    found = SOURCE.answers(campaign, 0, images)
+    assert (list(found.asked), list(found.missing)) == ([images[1]], [])
+    assert found.labels == {images[1]: Label(3.0)}

@@ -44,10 +44,10 @@ def _wait_for(told: list[str], text: str, seconds: float = 90.0) -> None:
 
 def _decisions(campaign: Campaign) -> list[object]:
     campaign = open_campaign(campaign.folder)
-    assert campaign.cycles_done() == 4
+    assert campaign.cycles_done() == 3
     return [
         [campaign.selected(number) for number in range(3)],
-        campaign.labels(4),
+        campaign.labels(3),
         [campaign.cycle(n).read_json("trained.json")["metrics"] for n in (1, 2, 3)],
     ]
 

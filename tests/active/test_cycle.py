@@ -19,6 +19,7 @@ from rankloop.active.campaign import (
 from rankloop.active.conductor import Orders, drive
 from rankloop.active.cycle import Resources, run_cycle, run_folder
 from rankloop.active.held_out import HeldOutLabels
+from rankloop.active.labels import Label
 from rankloop.active.pool_scores import score_items
 from rankloop.active.report import status_report
 from rankloop.active.view import curve, random_baseline
@@ -40,7 +41,7 @@ def _drive(campaign: Campaign, cycles: int = 2) -> list[str]:
 
 def _decisions(campaign: Campaign) -> list[tuple[list[str], object, object]]:
     found = []
-    for number in range(campaign.cycles_done()):
+    for number in range(campaign.cycles_done() + 1):
         folder = campaign.cycle(number)
         found.append(
             (
@@ -82,7 +83,7 @@ def test_the_protocol_starts_asks_and_trains_on_all_it_asked_for(done: Campaign)
     for name, label in done.labels(3).items():
         assert done.truth[name] == label
     report = status_report(done, done.folder)
-    assert "cycle 4 comes next" in report
+    assert "cycle 3 was the last" in report
     assert f"{3 * sizes[0]} (" in report
 
 
@@ -119,8 +120,7 @@ def test_a_lost_last_step_is_made_again_and_is_the_same(done: Campaign, make_cam
     expected = _decisions(done)
     for name in order[order.index(gone) :]:
         done.cycle(2).remove(name)
-    for name in order:
-        done.cycle(3).remove(name)
+    done.cycle(3).remove(TRAINED)
     _drive(open_campaign(done.folder))
     assert _decisions(open_campaign(done.folder)) == expected
 
@@ -140,6 +140,16 @@ def test_what_is_done_is_not_done_again(done: Campaign):
         if name.endswith((".json", ".parquet"))
     }
     assert after == before
+
+
+def test_a_finished_protocol_can_be_extended(done: Campaign):
+    before = _decisions(done)
+    told = _drive(done, cycles=3)
+    assert not any("cycle 3: trains" in line for line in told)
+    after = _decisions(open_campaign(done.folder))
+    assert after[:3] == before[:3]
+    assert len(after[3][0]) == len(before[1][0])
+    assert after[4][2] is not None
 
 
 def test_a_pool_that_is_used_up_ends_the_campaign(make_campaign):
@@ -174,8 +184,59 @@ def test_diverse_selection_runs_and_differs(done: Campaign, make_campaign):
     assert diverse.selected(0) == done.selected(0)
     assert set(diverse.selected(1)) != set(done.selected(1))
     rows = read_parquet(diverse.cycle(1), SCORES).to_pylist()
-    # One image of each of the two sets went through once more, for features.
-    assert {row["forwards"] for row in rows} == {12}
+    assert {row["forwards"] for row in rows} == {10}
+    # Cut off after the scores were written: they stay, and the same items are selected.
+    chosen, scores = diverse.selected(1), diverse.cycle(1).read_bytes(SCORES)
+    for name in (SELECTED, LABELS, DONE):
+        diverse.cycle(1).remove(name)
+    diverse.cycle(2).remove(TRAINED)
+    _drive(open_campaign(diverse.folder), cycles=1)
+    assert diverse.selected(1) == chosen
+    assert diverse.cycle(1).read_bytes(SCORES) == scores
+
+
+def test_late_answers_count_even_when_nothing_is_left_to_ask_about(make_campaign, scored_photos):
+    campaign = make_campaign(labelling="folder", step=1.0)
+    storage = open_folder(str(campaign.folder.path)) / ".." / ".."
+    orders = Orders(None, HERE, settled_seconds=0.0)
+
+    def a_round() -> object:
+        return drive(campaign.folder, storage, orders, lambda line: None)
+
+    def answer(name: str, score: int) -> None:
+        files = (campaign.cycle(1) / "request").read_json("request.json")["files"]
+        where = campaign.folder.path + "/cycle-001/request/answers/" + name
+        lines = [f"{file},{score + i % 2}" for i, file in enumerate(files)]
+        Path(where).write_text("\n".join(["image,score", *lines]))
+
+    answers = a_round()
+    assert len(answers.missing) == len(answers.asked) == len(campaign.items)
+    answer("anna.csv", 5)
+    assert a_round() is None
+    assert campaign.cycles_done() == 3
+    assert a_round() is None
+    assert campaign.cycles_done() == 3
+    answer("ben.csv", 1)
+    a_round()
+    assert {label.score for label in campaign.labels(4).values()} == {3.0, 4.0}
+    assert all(label.annotators == 2 for label in campaign.labels(4).values())
+    while campaign.cycles_done() < 5:
+        a_round()
+    assert a_round() is None
+    assert campaign.cycles_done() == 5
+
+
+def test_equal_first_labels_are_not_enough(make_campaign):
+    campaign = make_campaign(start=0.01)
+    assert run_cycle(campaign, 0, HeldOutLabels(), HERE) is None
+    assert len(campaign.selected(0)) == 2
+    truth = {name: Label(4.0) for name in campaign.truth}
+    equal = make_campaign("equal", start=0.1)
+    equal.__dict__["truth"] = truth
+    answers = run_cycle(equal, 0, HeldOutLabels(), HERE)
+    assert answers is not None
+    assert not answers.missing
+    assert equal.cycles_done() == 0
 
 
 def test_certainty_does_not_depend_on_the_number_of_workers(done: Campaign):
@@ -206,7 +267,7 @@ def test_items_that_cannot_be_read_are_listed_and_not_selected(make_campaign, sc
         assert names[place].endswith(gone)
         run_cycle(campaign, 0, source, HERE)
         with pytest.raises(KeyError):
-            # Held-out labels of nobody: the pool was scored and asked about before.
+            # Held-out labels of nobody: the pool was scored and selected from before.
             run_cycle(campaign, 1, source, HERE)
     finally:
         (scored_photos / gone).write_bytes(original)

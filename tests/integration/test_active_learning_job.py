@@ -103,11 +103,11 @@ def test_killed_and_run_again_the_campaign_makes_the_same_decisions(
     wait_for(process, "cycle 1: step 20 of 20")
     kill_driver(process)
     output, campaign = finish(start("active_learning.py", storage, *_protocol(photos, *HERE)))
-    assert "cycle 1: trains" not in output or "cycle 0" not in output
+    assert "cycle 0: selected" not in output
     assert _decisions(campaign) == undisturbed
     status, again = finish(start("active_learning.py", storage, "rankiqa", "--status"))
     assert again == campaign
-    assert "cycle 4 comes next" in status
+    assert "cycle 3 was the last" in status
     # MLflow lost: rebuilt from the files.
     (storage / "mlflow.db").unlink()
     finish(start("active_learning.py", storage, "rankiqa", "--resync"))
@@ -136,7 +136,8 @@ def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     labels = pq.read_table(campaign / "cycle-001" / "labels.parquet").to_pylist()
     assert sorted(row["image"] for row in labels) == sorted(row["name"] for row in rows)
     done = json.loads((campaign / "cycle-001" / "done.json").read_text())
-    assert done["refused"] == [["anna.csv, line 4", "image 'other.png' was not asked about"]]
+    where = f"{request / 'answers' / 'anna.csv'}, line 4"
+    assert done["refused"] == [[where, "image 'other.png' was not asked about"]]
     assert (campaign / "cycle-002" / "request" / "form.csv").exists()
     both = [start("active_learning.py", storage, *arguments) for _ in range(2)]
     for process in both:
@@ -206,5 +207,5 @@ def test_killed_twenty_times_the_campaign_makes_the_same_decisions(
     campaign = storage / "active_learning" / "campaign"
     assert _decisions(campaign) == undisturbed
     print(f"{victim}: {kills} kills, {runs} runs of the command")
-    assert kills == KILLS or victim in ("training", "scoring")
-    assert kills >= 2
+    # Scoring is over before it could be killed so often.
+    assert kills == KILLS or (victim == "scoring" and kills >= 2)

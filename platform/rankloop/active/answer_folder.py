@@ -21,7 +21,7 @@ from rankloop.errors import ImageError
 from rankloop.images import encode
 from rankloop.storage import Folder, explained
 
-REQUEST, ANSWERS, FORM = "request", "answers", "form.csv"
+REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
 # A file that was changed within so many seconds may not be whole yet.
 SETTLED_SECONDS = 5.0
 _COLUMNS = ("image", "score")
@@ -49,69 +49,98 @@ class AnswerFolder:
         return str(_request(campaign, number) / ANSWERS)
 
     def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
-        """Write the images, the form and the instructions, the form last."""
+        """Write the images, the form and the instructions; the list of files last."""
         request = _request(campaign, number)
-        if request.has(FORM):
+        if request.has(LIST) or not images:
             return
         rows = {name: row for row, name in enumerate(campaign.image_names)}
         load = campaign.data({}).load
-        lines = []
-        for file, name in zip(_files(len(images)), images, strict=True):
+        files: dict[str, str] = {}
+        unreadable = []
+        for place, name in enumerate(images, 1):
+            # No other request has a file of this name.
+            file = f"{number:03d}-{place:04d}.png"
             try:
                 (request / "images").write_bytes(file, encode(load(rows[name])))
-            except ImageError:
-                # Gone since the campaign began: its line in the form stays empty.
+            except ImageError as error:
+                # Gone since the campaign began.
+                unreadable.append([name, str(error)])
                 continue
-            lines.append([file, "", "", _harmless(name)])
+            files[file] = name
         (request / ANSWERS).write_bytes(".keep", b"")
         known = campaign.plan.dataset
         direction = "higher is better" if known["higher_is_better"] else "lower is better"
         text = _INSTRUCTIONS.format(
-            count=len(images), score=known["score_name"] or "score", direction=direction
+            count=len(files), score=known["score_name"] or "score", direction=direction
         )
         request.write_bytes("instructions.txt", text.encode())
         buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer)
-        writer.writerows([["image", "score", "annotator", "name"], *lines])
+        lines = [[file, "", "", _harmless(name)] for file, name in files.items()]
+        csv.writer(buffer).writerows([["image", "score", "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
+        request.write_json(LIST, {"files": files, "unreadable": unreadable})
 
     def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
-        """Read all answers to this request and those before it."""
-        said: dict[str, dict[str, float]] = defaultdict(dict)
+        """Read all answers to this request and those before it.
+
+        Answers that earlier cycles took in stay, whatever has become of their files; a newer one of
+        the same annotator takes the place of an older one.
+        """
+        lists = [
+            _request(campaign, cycle).read_json(LIST)["files"]
+            for cycle in range(number + 1)
+            if _request(campaign, cycle).has(LIST)
+        ]
+        shown = {file: name for files in lists for file, name in files.items()}
+        # What the form calls a file is never taken for the data set's own name.
+        known = {name: name for name in shown.values()} | shown
+        said = {(image, who): score for image, who, score in campaign.answers(number)}
         refused: list[tuple[str, str]] = []
         for cycle in range(number + 1):
-            asked = images if cycle == number else campaign.images_of(campaign.selected(cycle))
-            known = dict(zip(_files(len(asked)), asked, strict=True)) | {n: n for n in asked}
-            for where, annotator, image, score in self._lines(
-                _request(campaign, cycle) / ANSWERS, refused
-            ):
-                if image not in known:
-                    refused.append((where, f"image {image!r} was not asked about"))
+            folder = _request(campaign, cycle) / ANSWERS
+            for where, annotator, row, score in self._lines(folder, refused):
+                image = known.get(str(row["image"]))
+                if image is None:
+                    refused.append((where, f"image {row['image']!r} was not asked about"))
+                elif row.get("name") not in (None, "", image, _harmless(image)):
+                    refused.append((where, f"{row['image']} is {image!r}, not {row['name']!r}"))
                 else:
-                    # The same annotator again: the newest file counts.
-                    said[known[image]][annotator] = score
-        labels = {image: _label(list(scores.values())) for image, scores in said.items()}
+                    said[image, annotator] = score
+        by_image: dict[str, list[float]] = defaultdict(list)
+        for (image, _), score in sorted(said.items()):
+            by_image[image].append(score)
+        labels = {image: _label(scores) for image, scores in by_image.items()}
         spreads = [(image, label.spread) for image, label in labels.items() if label.spread]
+        asked = [image for image in images if image in known]
         return Answers(
             labels,
-            missing=[image for image in images if image not in labels],
+            asked=asked,
+            missing=[image for image in asked if image not in labels],
+            single=[(image, who, score) for (image, who), score in said.items()],
             refused=refused,
             disagreements=sorted(spreads, key=lambda entry: -entry[1]),
         )
 
     def _lines(
         self, folder: Folder, refused: list[tuple[str, str]]
-    ) -> Iterator[tuple[str, str, str, float]]:
-        """Where, annotator, image and score of every line; a file that is not whole gives none."""
+    ) -> Iterator[tuple[str, str, Mapping[str, Any], float]]:
+        """Where, annotator, cells and score of every line; a file that is not whole gives none."""
+        seen: set[bytes] = set()
         for info in self._files(folder, refused):
             name = info.base_name
+            data = folder.read_bytes(name)
+            if data in seen:
+                # A copy, which another annotator's file is not.
+                continue
+            seen.add(data)
             try:
-                rows = _read(folder.read_bytes(name), name)
-            except (ValueError, pa.ArrowException) as error:
-                refused.append((name, f"it cannot be read ({error}): correct it"))
+                rows = _read(data, name)
+            # Of a damaged Parquet file also OSError.
+            except (ValueError, OSError, pa.ArrowException) as error:
+                refused.append((f"{folder}/{name}", f"it cannot be read ({error}): correct it"))
                 continue
             for line, row in rows:
-                where = f"{name}, line {line}"
+                where = f"{folder}/{name}, line {line}"
                 if row["score"] in (None, ""):
                     continue
                 try:
@@ -122,7 +151,7 @@ class AnswerFolder:
                     refused.append((where, f"score {row['score']!r} is not a number"))
                     continue
                 annotator = str(row.get("annotator") or name.rpartition(".")[0])
-                yield where, annotator, str(row["image"]), score
+                yield where, annotator, row, score
 
     def _files(self, folder: Folder, refused: list[tuple[str, str]]) -> list[pafs.FileInfo]:
         """Answers that nobody is writing any more, the oldest first."""
@@ -138,11 +167,12 @@ class AnswerFolder:
         kept = []
         for info in sorted(files, key=lambda info: (info.mtime_ns or 0, info.base_name)):
             if not info.base_name.lower().endswith((".csv", ".parquet")):
-                refused.append((info.base_name, "it is neither .csv nor .parquet"))
+                refused.append((f"{folder}/{info.base_name}", "it is neither .csv nor .parquet"))
                 continue
             age = datetime.now(UTC).timestamp() - (info.mtime_ns or 0) / 1e9
-            if 0 <= age < self.settled_seconds:
-                refused.append((info.base_name, "it is being written; it is read the next time"))
+            if self.settled_seconds and age < self.settled_seconds:
+                why = "it is being written, or its clock is ahead; it is read another time"
+                refused.append((f"{folder}/{info.base_name}", why))
                 continue
             kept.append(info)
         return kept
@@ -150,10 +180,6 @@ class AnswerFolder:
 
 def _request(campaign: Campaign, number: int) -> Folder:
     return campaign.cycle(number) / REQUEST
-
-
-def _files(count: int) -> list[str]:
-    return [f"{i:04d}.png" for i in range(1, count + 1)]
 
 
 def _harmless(name: str) -> str:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from rankloop.active.items import Item, items_of
-from rankloop.active.labels import Label, labels_of, labels_table
+from rankloop.active.labels import Label, answers_of, labels_of, labels_table
 from rankloop.active.selection import Strategy
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.loaders import file_loader
 from rankloop.errors import ConfigError, StorageError
+from rankloop.locking import locked
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method, TrainingData
@@ -26,10 +27,11 @@ from rankloop.storage import Folder, read_parquet, write_parquet
 
 PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.arrow", "pairs.parquet", "truth.parquet"
 # Of a cycle, in the order in which they are made.
-TRAINED, SCORES, SELECTED, LABELS, DONE = (
+TRAINED, SCORES, SELECTED, ANSWERS, LABELS, DONE = (
     "trained.json",
     "scores.parquet",
     "selected.json",
+    "answers.parquet",
     "labels.parquet",
     "done.json",
 )
@@ -142,6 +144,20 @@ class Campaign:
                 found |= labels_of(read_parquet(self.cycle(number), LABELS))
         return found
 
+    def answers(self, before: int) -> list[tuple[str, str, float]]:
+        """All (image, annotator, score) that the cycles before one took in; the newest of each."""
+        found: dict[tuple[str, str], float] = {}
+        for number in range(before):
+            if self.cycle(number).has(ANSWERS):
+                table = read_parquet(self.cycle(number), ANSWERS)
+                found |= {(image, who): score for image, who, score in answers_of(table)}
+        return [(image, who, score) for (image, who), score in found.items()]
+
+    def pool(self, before: int) -> list[str]:
+        """Items that no cycle before one asked about, sorted."""
+        asked = {name for number in range(before) for name in self.selected(number)}
+        return sorted(set(self.items) - asked)
+
     def labelled_items(self, before: int) -> set[str]:
         """Items of which all images have a label."""
         known = set(self.labels(before))
@@ -172,11 +188,19 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
 
     Raises:
         ConfigError: the folder holds another campaign; says what differs.
+        LockedError: another call is about to begin one.
     """
-    if folder.has(PLAN):
-        known = open_campaign(folder)
-        _check_same(folder, plan, known.plan)
-        return known
+    if not folder.has(PLAN):
+        with locked(folder):
+            # Another call may have begun it since.
+            if not folder.has(PLAN):
+                _write(folder, plan, dataset)
+    known = open_campaign(folder)
+    _check_same(folder, plan, known.plan)
+    return known
+
+
+def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
     images = dataset.images
     if plan.labelling == "held_out":
         images, truth = _held_out(images)
@@ -185,23 +209,28 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
     write_parquet(folder, PAIRS, dataset.pairs)
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
-    return Campaign(folder, plan)
 
 
 def open_campaign(folder: Folder) -> Campaign:
     """Open a campaign.
 
     Raises:
-        StorageError: there is none.
+        StorageError: there is none, or one of another version.
     """
     if not folder.has(PLAN):
         raise StorageError(f"there is no campaign in {folder}: begin one, or check --name")
-    return Campaign(folder, Plan(**folder.read_json(PLAN)))
+    try:
+        return Campaign(folder, Plan(**folder.read_json(PLAN)))
+    except TypeError as error:
+        raise StorageError(
+            f"{folder}/{PLAN} is of another version ({error}): go on with the version that began "
+            "the campaign, or give another --name"
+        ) from error
 
 
-def share_of(items: int, share: float) -> int:
-    """Return how many of so many items a share is: at least one, at most all."""
-    return min(items, max(1, round(share * items)))
+def share_of(items: int, share: float, least: int = 1) -> int:
+    """Return how many of so many items a share is: at least so many, at most all."""
+    return min(items, max(least, round(share * items)))
 
 
 def _check_same(folder: Folder, given: Plan, known: Plan) -> None:

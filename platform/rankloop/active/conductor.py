@@ -60,7 +60,7 @@ def drive(
         # After T cycles of asking, one more trains on all that was asked for; a round ends when it
         # has asked.
         last = begun + 1 if orders.cycles is None else orders.cycles + 1
-        while number <= last and not _exhausted(campaign, number):
+        while number <= last and not _ended(campaign, number, source):
             answers = run_cycle(
                 campaign,
                 number,
@@ -77,9 +77,14 @@ def drive(
         return None
 
 
-def _exhausted(campaign: Campaign, number: int) -> bool:
-    """Whether the cycle before found nothing left to ask about: it is the last."""
-    return number > 1 and not campaign.selected(number - 1)
+def _ended(campaign: Campaign, number: int, source: LabelSource) -> bool:
+    """Whether nothing was left to ask about in the cycle before, and nothing new has come since."""
+    if number < 2 or campaign.selected(number - 1):
+        return False
+    late = source.answers(campaign, number - 1, []).labels
+    taken = campaign.labels(number)
+    before = campaign.labels(number - 1)
+    return before == taken and all(taken.get(image) == label for image, label in late.items())
 
 
 def drive_by_actor(

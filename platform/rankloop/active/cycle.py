@@ -1,11 +1,11 @@
 """One cycle of a campaign: train, evaluate, score the pool, select, ask, take the labels in."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rankloop.active.campaign import (
+    ANSWERS,
     DONE,
     LABELS,
     SCORES,
@@ -15,9 +15,9 @@ from rankloop.active.campaign import (
     share_of,
 )
 from rankloop.active.label_source import Answers, LabelSource
-from rankloop.active.labels import labels_table
+from rankloop.active.labels import answers_table, labels_table
 from rankloop.active.pool_scores import ItemScore, score_items, scores_table
-from rankloop.active.selection import diverse_items, least_certain, random_items
+from rankloop.active.selection import CANDIDATES, diverse_items, least_certain, random_items
 from rankloop.cluster import data_workers_per_gpu, gpus_per_run
 from rankloop.errors import CheckpointError
 from rankloop.randomness import derived_seed
@@ -82,29 +82,43 @@ def run_cycle(
     if number and not folder.has(TRAINED):
         _train(campaign, number, resources, tell)
     if not asks:
-        folder.write_json(DONE, {})
         return None
     if not folder.has(SELECTED):
         _select(campaign, number, resources, tell)
     images = campaign.images_of(campaign.selected(number))
     source.ask(campaign, number, images)
     answers = source.answers(campaign, number, images)
-    if len(images) - len(answers.missing) < enough * len(images):
+    given = len(answers.asked) - len(answers.missing)
+    if given < enough * len(answers.asked) or not _can_train(campaign, number, answers):
         return answers
     known = campaign.labels(number)
     new = {image: label for image, label in answers.labels.items() if known.get(image) != label}
+    write_parquet(folder, ANSWERS, answers_table(answers.single))
     write_parquet(folder, LABELS, labels_table(new))
     folder.write_json(
         DONE,
         {
             "labels": len(new),
             "late": len(set(new).difference(images)),
+            "not_shown": sorted(set(images).difference(answers.asked)),
             "refused": [list(entry) for entry in answers.refused],
             "disagreements": [list(entry) for entry in answers.disagreements],
         },
     )
     tell(f"cycle {number}: took in {len(new)} labels")
     return None
+
+
+def own_labels(campaign: Campaign) -> list[float]:
+    """Labels of the training split that the data have themselves."""
+    images = campaign.dataset.images.select(["split", "score"]).to_pylist()
+    return [r["score"] for r in images if r["split"] == "train" and r["score"] is not None]
+
+
+def _can_train(campaign: Campaign, number: int, answers: Answers) -> bool:
+    """Whether there are two different labels to learn from."""
+    known = {**campaign.labels(number), **answers.labels}
+    return len({*own_labels(campaign), *(label.score for label in known.values())}) > 1
 
 
 def run_folder(campaign: Campaign, number: int) -> Folder:
@@ -116,7 +130,8 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
     begun = time.monotonic()
     labels = campaign.labels(number)
     data, config = campaign.data(labels), campaign.config
-    tell(f"cycle {number}: trains on {len(labels)} labelled images")
+    count = len(own_labels(campaign)) + len(labels)
+    tell(f"cycle {number}: trains on {count} labelled images")
     run, tenth = run_folder(campaign, number), max(1, config.steps // 10)
     data_workers = resources.data_workers
 
@@ -146,7 +161,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
             {
                 "metrics": final.metrics,
                 "labelled_items": len(items),
-                "labelled_images": len(labels),
+                "labelled_images": count,
                 "share": len(items) / len(campaign.items) if campaign.items else 1.0,
                 "seconds": {
                     "training": trained - begun,
@@ -159,13 +174,10 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
 
 def _select(campaign: Campaign, number: int, resources: Resources, tell: Tell) -> None:
     plan, begun = campaign.plan, time.monotonic()
-    pool = sorted(set(campaign.items) - campaign.labelled_items(number))
+    pool = campaign.pool(number)
     if number == 0:
-        known = campaign.dataset.images.filter(
-            [split == "train" for split in campaign.dataset.images["split"].to_pylist()]
-        )["score"]
         # Labels that the data have are what the campaign begins with.
-        count = 0 if len(known) - known.null_count >= 2 else share_of(len(pool), plan.start)
+        count = 0 if len(set(own_labels(campaign))) > 1 else share_of(len(pool), plan.start, 2)
         chosen = random_items(pool, count, seed=plan.seed, cycle=0)
     else:
         count = share_of(len(campaign.items), plan.step)
@@ -188,31 +200,34 @@ def _least_certain(
     tell: Tell,
 ) -> list[str]:
     plan, folder = campaign.plan, campaign.cycle(number)
-    diverse = plan.strategy == "diverse"
-    features: dict[str, Any] = {}
-    if not folder.has(SCORES) or diverse:
-        checkpoint = load_latest(run_folder(campaign, number) / "checkpoints", training=False)
-        if checkpoint is None:
-            raise CheckpointError(f"{run_folder(campaign, number)} lost its checkpoint")
-        scores: list[ItemScore] = []
+    checkpoint = load_latest(run_folder(campaign, number) / "checkpoints", training=False)
+    if checkpoint is None:
+        raise CheckpointError(f"{run_folder(campaign, number)} lost its checkpoint")
+
+    def scores(names: Sequence[str], with_features: bool) -> list[ItemScore]:
+        found: list[ItemScore] = []
         told = time.monotonic()
         for some in score_items(
             checkpoint,
-            [campaign.items[name] for name in pool],
+            [campaign.items[name] for name in names],
             campaign.data({}),
             seed=plan.seed,
             workers=resources.scoring_workers,
             pairs=plan.pairs,
-            with_features=diverse,
+            with_features=with_features,
         ):
-            scores += some
-            if len(scores) == len(pool) or time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+            found += some
+            if len(found) == len(names) or time.monotonic() - told > _SECONDS_BETWEEN_LINES:
                 told = time.monotonic()
-                tell(f"cycle {number}: scored {len(scores)} of {len(pool)} items")
-        features = {score.name: score.features for score in scores if not score.error}
-        write_parquet(folder, SCORES, scores_table(scores))
+                tell(f"cycle {number}: scored {len(found)} of {len(names)} items")
+        return found
+
+    if not folder.has(SCORES):
+        write_parquet(folder, SCORES, scores_table(scores(pool, with_features=False)))
     table = read_parquet(folder, SCORES).to_pylist()
     certainties = {row["item"]: row["certainty"] for row in table if row["error"] is None}
-    if diverse:
-        return diverse_items(certainties, features, count, seed=plan.seed, cycle=number)
-    return least_certain(certainties, count, seed=plan.seed, cycle=number)
+    if plan.strategy == "certainty":
+        return least_certain(certainties, count, seed=plan.seed, cycle=number)
+    candidates = least_certain(certainties, CANDIDATES * count, seed=plan.seed, cycle=number)
+    features = {score.name: score.features for score in scores(candidates, with_features=True)}
+    return diverse_items(certainties, features, count, seed=plan.seed, cycle=number)

@@ -14,7 +14,7 @@ class HeldOutLabels:
 
     def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
         """Return the labels of the images."""
-        return Answers({image: campaign.truth[image] for image in images})
+        return Answers({image: campaign.truth[image] for image in images}, images)
 
     def where(self, campaign: Campaign, number: int) -> str:
         """Nobody needs to put anything anywhere."""

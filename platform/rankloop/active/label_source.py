@@ -1,7 +1,7 @@
 """Where a campaign's labels come from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from rankloop.active.campaign import Campaign
@@ -14,15 +14,19 @@ class Answers:
 
     Attributes:
         labels: by image; of images of this request or, late, of an earlier one.
-        missing: images of this request without a label.
+        asked: images that a label is wanted for; those of the request that could be shown.
+        missing: those of them without a label.
+        single: (image, annotator, score) of every answer behind the labels.
         refused: (where, reason) of what cannot be a label; nothing else of it is used.
         disagreements: (image, spread), most first, of images that several annotators labelled.
     """
 
     labels: Mapping[str, Label]
+    asked: Sequence[str]
     missing: Sequence[str] = ()
+    single: Sequence[tuple[str, str, float]] = ()
     refused: Sequence[tuple[str, str]] = ()
-    disagreements: Sequence[tuple[str, float]] = field(default_factory=tuple)
+    disagreements: Sequence[tuple[str, float]] = ()
 
 
 class LabelSource(Protocol):

@@ -1,6 +1,6 @@
 """What annotators said of images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,6 +11,14 @@ _SCHEMA = pa.schema(
         pa.field("score", pa.float64(), nullable=False),
         pa.field("spread", pa.float64()),
         pa.field("annotators", pa.int64(), nullable=False),
+    ]
+)
+
+_ANSWER_SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("annotator", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
     ]
 )
 
@@ -50,3 +58,14 @@ def labels_of(table: pa.Table) -> dict[str, Label]:
         row["image"]: Label(row["score"], row["spread"], row["annotators"])
         for row in table.to_pylist()
     }
+
+
+def answers_table(answers: Sequence[tuple[str, str, float]]) -> pa.Table:
+    """Return single answers, (image, annotator, score), as a table."""
+    columns = list(zip(*sorted(answers), strict=True)) or [(), (), ()]
+    return pa.table([list(column) for column in columns], schema=_ANSWER_SCHEMA)
+
+
+def answers_of(table: pa.Table) -> list[tuple[str, str, float]]:
+    """Return the single answers of a table."""
+    return [(row["image"], row["annotator"], row["score"]) for row in table.to_pylist()]

@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from rankloop.training.checkpoints import Checkpoint
 # Half a core each, so that a machine with one core has room for a model and a making task.
 _CPUS = 0.5
 _BATCH = 4
+_MOST_BLOCKS = 1000
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,18 @@ def _by_ray(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    blocks = max(1, -(-len(items) // (4 * _BATCH)))
+    blocks = max(1, min(-(-len(items) // (4 * _BATCH)), _MOST_BLOCKS))
     workers = max(1, min(workers or gpus or cpus, gpus or 2 * cpus - 1, blocks))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    rows = [{"index": i} for i in range(len(items))]
+    rows = [
+        {"index": i, "name": item.name, "rows": list(item.rows), "levels": list(item.levels)}
+        for i, item in enumerate(items)
+    ]
     dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     dataset.context.execution_options.preserve_order = True
-    known = ray.put((making, tuple(items)))
+    known = ray.put(making)
     scored = dataset.map_batches(
         _make, fn_kwargs={"known": known}, batch_size=_BATCH, num_cpus=_CPUS
     ).map_batches(
@@ -138,15 +143,27 @@ def _by_ray(
         ]
 
 
-def _make(batch: dict[str, np.ndarray], known: Any) -> dict[str, list[Any]]:
+# Once per process: the tables of a large data set take long to unpack.
+@lru_cache(maxsize=2)
+def _fetched(reference: Any) -> _Making:
     import ray
 
-    making, items = ray.get(known)
-    made: dict[str, list[Any]] = {"index": [], "images": [], "levels": [], "sets": [], "error": []}
-    for index in batch["index"]:
-        images, levels, sets, error = _images_of(items[int(index)], making)
-        for name, value in zip(made, (int(index), images, levels, sets, error), strict=True):
-            made[name].append(value)
+    making: _Making = ray.get(reference)
+    return making
+
+
+def _make(batch: dict[str, np.ndarray], known: Any) -> dict[str, list[Any]]:
+    making = _fetched(known)
+    made: dict[str, list[Any]] = {
+        name: [] for name in ("index", "name", "images", "levels", "sets", "error")
+    }
+    columns = (batch[name] for name in ("index", "name", "rows", "levels"))
+    for index, name, rows, levels in zip(*columns, strict=True):
+        item = Item(str(name), tuple(map(int, rows)), tuple(map(int, levels)))
+        for column, value in zip(
+            made, (int(index), item.name, *_images_of(item, making)), strict=True
+        ):
+            made[column].append(value)
     return made
 
 
@@ -189,13 +206,13 @@ class _Actor:
         self._scorer = make_scorer(
             ray.get(checkpoint), "cuda" if torch.cuda.is_available() else "cpu"
         )
-        self._making, self._items = ray.get(known)
+        self._making = _fetched(known)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        columns = (batch[name] for name in ("index", "images", "levels", "sets", "error"))
+        columns = (batch[name] for name in ("name", "images", "levels", "sets", "error"))
         found = [
-            _scored(self._scorer, self._making, self._items[int(index)].name, *packed)
-            for index, *packed in zip(*columns, strict=True)
+            _scored(self._scorer, self._making, str(name), *packed)
+            for name, *packed in zip(*columns, strict=True)
         ]
         return {
             "index": batch["index"].tolist(),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rankloop.active.campaign import SELECTED, Campaign
+from rankloop.active.campaign import SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import curve, random_baseline
 from rankloop.storage import Folder
@@ -16,14 +16,17 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
     """Return the learning curve so far, and what the campaign is at."""
     plan, done = campaign.plan, campaign.cycles_done()
     labelled = len(campaign.labelled_items(done))
-    asked = campaign.cycle(done).has(SELECTED)
+    at = "comes next"
+    if campaign.cycle(done).has(SELECTED):
+        at = "waits for labels"
+    elif campaign.cycle(done).has(TRAINED):
+        at = "was the last"
     lines = [
         "",
         f"campaign {campaign.folder.name}: {plan.method} on {plan.dataset['name']} (labels: "
         f"{plan.dataset['annotator']}), {plan.strategy} selection, seed {plan.seed}, "
         f"{campaign.config.steps} steps per cycle",
-        f"{labelled} of {len(campaign.items)} items labelled, cycle {done} "
-        + ("waits for labels" if asked else "comes next"),
+        f"{labelled} of {len(campaign.items)} items labelled, cycle {done} {at}",
     ]
     entries = curve(campaign)
     if entries:
@@ -49,12 +52,13 @@ def round_report(campaign: Campaign, answers: Answers | None, source: LabelSourc
     """Return what a round asks for and what it could not use."""
     if answers is None:
         return "everything is labelled: nothing is left to ask about"
-    number = campaign.cycles_done()
-    images = campaign.images_of(campaign.selected(number))
+    number, wanted = campaign.cycles_done(), len(answers.asked)
     lines = [
-        f"cycle {number}: {len(images) - len(answers.missing)} of {len(images)} labels are there; "
-        f"put answers to {source.where(campaign, number)}"
+        f"cycle {number}: {wanted - len(answers.missing)} of {wanted} labels are there; put "
+        f"answers to {source.where(campaign, number)}"
     ]
+    if not answers.missing:
+        lines.append("all labels are the same so far: at least two different ones are needed")
     if answers.refused:
         lines.append(f"{len(answers.refused)} answers cannot be used:")
         lines += [f"  {where}: {reason}" for where, reason in answers.refused[:_LISTED]]

@@ -22,12 +22,11 @@ def random_items(names: Sequence[str], count: int, *, seed: int, cycle: int) -> 
 def least_certain(certainties: dict[str, float], count: int, *, seed: int, cycle: int) -> list[str]:
     """Return the items of least certainty, the least certain first (TPAMI paper, section 3.4).
 
-    Among equals a draw decides, of (seed, cycle, name).
+    Among equals a draw decides, of (seed, cycle) and the set of names.
     """
-    order = {
-        name: (value, rng(seed, "equal certainty", cycle, name).random())
-        for name, value in certainties.items()
-    }
+    names = sorted(certainties)
+    draw = rng(seed, "equal certainty", cycle).permutation(len(names))
+    order = {name: (certainties[name], draw[i]) for i, name in enumerate(names)}
     return sorted(order, key=order.__getitem__)[:count]
 
 

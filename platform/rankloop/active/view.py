@@ -19,7 +19,7 @@ from rankloop.active.campaign import (
     Campaign,
     open_campaign,
 )
-from rankloop.errors import ImageError, RankloopError
+from rankloop.errors import ImageError, RankloopError, StorageError
 from rankloop.figures import save_figures
 from rankloop.images import fit
 from rankloop.plots.contact_sheet import contact_sheet
@@ -54,7 +54,10 @@ def random_baseline(campaign: Campaign) -> Campaign | None:
         folder = parent / name
         if name == campaign.folder.name or not folder.has(PLAN):
             continue
-        other = open_campaign(folder)
+        try:
+            other = open_campaign(folder)
+        except StorageError:
+            continue
         same = {**vars(other.plan), "strategy": campaign.plan.strategy} == vars(campaign.plan)
         if same and other.plan.strategy == "random" != campaign.plan.strategy:
             return other
@@ -152,6 +155,9 @@ def _track(campaign: Campaign, tracking: Tracking) -> None:
             ],
         )
         pictures = [f"plots/{name}" for name in (folder / "plots").names()]
+        if (campaign.cycle(0) / "plots").has("selected.png"):
+            # What the campaign began with has no run of its own.
+            pictures.append(f"{campaign.cycle(0).name}/plots/selected.png")
         tracking.log_files(parent, folder, [PLAN, *pictures])
         for entry in entries:
             _track_cycle(campaign, tracking, parent, entry)

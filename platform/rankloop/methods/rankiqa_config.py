@@ -50,7 +50,8 @@ class RankIQAConfig(BaseModel):
     labelled_images: Annotated[int, Ge(1), Le(1_000_000)] = 30
     """Labelled images per step. Authors' code: 30."""
     hard_pairs: Annotated[int, Ge(1), Le(1_000_000)] = 9
-    """With "hard" pairs, how many of the hardest are learned from at first. Ours."""
+    """With "hard" pairs, how many of the hardest are learned from at first, of those of each
+    data-parallel worker. Ours."""
     hard_pairs_every: Annotated[int, Ge(1), Le(100_000_000)] = 5000
     """Steps after which hard_pairs more of them are learned from. 6.1.1: 5,000."""
     learning_rate: Annotated[float, Gt(0.0), Le(10.0)] = 1e-5
@@ -111,6 +112,8 @@ class RankIQAConfig(BaseModel):
                 f"ranked_images {self.ranked_images} hold no ladder of {len(self.levels)} levels: "
                 f"give at least {len(self.levels)}"
             )
+        if self.objective == "ranking_then_regression" and self.steps < 2:
+            raise ValueError("steps 1 are too few for ranking and then regression: give at least 2")
         if self.backbone == "shallow" and self.weights not in ("none", "imagenet"):
             raise ValueError(
                 f"weights {self.weights!r} are not for the shallow network: give weights none"
@@ -128,4 +131,4 @@ class RankIQAConfig(BaseModel):
         """Steps before regression begins anew; those of the other objectives have one phase."""
         if self.objective != "ranking_then_regression":
             return 0
-        return self.steps - max(1, round(self.fine_tuning_share * self.steps))
+        return max(1, self.steps - max(1, round(self.fine_tuning_share * self.steps)))
