@@ -52,7 +52,7 @@ def test_a_request_is_images_a_form_and_instructions(asked):
         np.testing.assert_array_equal(shown, load(campaign.items[row["name"]].rows[0]))
     text = (request / "instructions.txt").read_text()
     assert "4 images" in text
-    assert "higher is better" in text
+    assert "higher is better; known ones are from 0 to 9" in text
     before = {path: path.stat().st_mtime_ns for path in request.rglob("*")}
     SOURCE.ask(campaign, 0, images)
     assert {path: path.stat().st_mtime_ns for path in request.rglob("*")} == before

@@ -27,8 +27,8 @@ SETTLED_SECONDS = 5.0
 _COLUMNS = ("image", "score")
 _INSTRUCTIONS = """Labels wanted: {count} images, in images/.
 
-Copy form.csv, write a {score} for every image into the column score ({direction}), and put the
-file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say who
+Copy form.csv, write a {score} for every image into the column score ({direction}{span}), and put
+the file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say who
 you are; without it the file's name does. Several people may answer: scores of an image are
 averaged. Files may be added at any time; one that is added later counts in the next round.
 """
@@ -71,7 +71,10 @@ class AnswerFolder:
         known = campaign.plan.dataset
         direction = "higher is better" if known["higher_is_better"] else "lower is better"
         text = _INSTRUCTIONS.format(
-            count=len(files), score=known["score_name"] or "score", direction=direction
+            count=len(files),
+            score=known["score_name"] or "score",
+            direction=direction,
+            span=_span(campaign.dataset.images["score"].drop_null().to_pylist()),
         )
         request.write_bytes("instructions.txt", text.encode())
         buffer = io.StringIO(newline="")
@@ -180,6 +183,10 @@ class AnswerFolder:
 
 def _request(campaign: Campaign, number: int) -> Folder:
     return campaign.cycle(number) / REQUEST
+
+
+def _span(scores: Sequence[float]) -> str:
+    return f"; known ones are from {min(scores):g} to {max(scores):g}" if scores else ""
 
 
 def _harmless(name: str) -> str:
