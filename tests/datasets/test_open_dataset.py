@@ -166,7 +166,7 @@ def test_a_split_column_without_validation_is_refused(
     ("specs", "options", "message"),
     [
         ([], {}, "no data source"),
-        ("samples", {}, "give a list such as"),
+        ("samples", {}, "name one, such as samples"),
         (["sampels"], {}, "nearest is 'samples'; known are bid, clive, csiq, csv, flive, folder"),
         (["samples:x"], {}, "have no path, write 'samples'"),
         (["folder:"], {}, "names no path: write folder:PATH"),

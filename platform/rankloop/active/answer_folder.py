@@ -28,8 +28,8 @@ _COLUMNS = ("image", "score")
 _INSTRUCTIONS = """Labels wanted: {count} images, in images/.
 
 Copy form.csv, write a {score} for every image into the column score ({direction}{span}), and put
-the file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say who
-you are; without it the file's name does. Several people may answer: scores of an image are
+the file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say
+who you are; without it the file's name does. Several people may answer: scores of an image are
 averaged. Files may be added at any time; one that is added later counts in the next round.
 """
 
