@@ -287,7 +287,10 @@ def test_the_last_layer_may_learn_faster(make: MakeConfig):
         ("shallow", "convolutions", {"head"}),
         ("shallow", "features", {"head"}),
         ("shallow", "all", set()),
-        ("vgg16", "convolutions", {"head", "classifier.0", "classifier.3"}),
+        pytest.param(
+            *("vgg16", "convolutions", {"head", "classifier.0", "classifier.3"}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_regression_after_ranking_keeps_what_it_is_told(

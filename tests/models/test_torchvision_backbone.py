@@ -143,7 +143,11 @@ def test_an_input_below_the_stride_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "features", "last"), [("resnet50", 2048, "fc."), ("vgg16", 4096, "classifier.6.")]
+    ("name", "features", "last"),
+    [
+        ("resnet50", 2048, "fc."),
+        pytest.param("vgg16", 4096, "classifier.6.", marks=pytest.mark.slow),
+    ],
 )
 @torch.no_grad()
 def test_other_networks_without_their_last_layer(name, features, last, tmp_path):
