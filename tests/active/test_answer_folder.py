@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import statistics
 import time
@@ -30,20 +31,23 @@ def asked(make_campaign) -> tuple[Campaign, list[str], Path]:
     return campaign, images, Path(SOURCE.where(campaign, 0))
 
 
+def _real(folder: Path, text: str) -> str:
+    """Put in the digests that names such as 000-0001.png have in their requests."""
+    for request in folder.parents[2].glob("cycle-*/request/request.json"):
+        for file in json.loads(request.read_text())["files"]:
+            text = text.replace(f"{file[:8]}.png", file)
+    return text
+
+
 def _drop(folder: Path, name: str, *lines: str) -> None:
-    (folder / name).write_text("\n".join(lines))
+    (folder / name).write_text(_real(folder, "\n".join(lines)))
 
 
 def test_a_request_is_images_a_form_and_instructions(asked):
     campaign, images, answers = asked
     request = answers.parent
     rows = list(csv.DictReader(io.StringIO((request / "form.csv").read_text())))
-    assert [row["image"] for row in rows] == [
-        "000-0001.png",
-        "000-0002.png",
-        "000-0003.png",
-        "000-0004.png",
-    ]
+    assert [row["image"][:9] for row in rows] == [f"000-000{i}-" for i in (1, 2, 3, 4)]
     assert [row["name"] for row in rows] == images
     assert {row["score"] for row in rows} == {""}
     load = campaign.data({}).load
@@ -71,7 +75,8 @@ def test_several_annotators_give_mean_and_spread_whatever_the_format(asked):
     campaign, images, answers = asked
     _drop(answers, "anna.csv", "score,image", "1,000-0001.png", "5,000-0002.png")
     _drop(answers, "all.csv", "image,score,annotator", "000-0001.png,2,ben", "000-0001.png,6,cy")
-    table = pa.table({"image": ["000-0001.png", "000-0002.png"], "score": [4.0, 5.0]})
+    names = [_real(answers, name) for name in ("000-0001.png", "000-0002.png")]
+    table = pa.table({"image": names, "score": [4.0, 5.0]})
     pq.write_table(table, answers / "dora.parquet")
     found = SOURCE.answers(campaign, 0, images)
     scores = [1.0, 2.0, 6.0, 4.0]
@@ -217,7 +222,7 @@ def test_a_form_in_another_requests_folder_labels_its_own_images(asked):
     assert found.labels == {others[1]: Label(6.0)}
     ((where, why),) = found.refused
     assert where == f"{answers}/c.csv, line 2"
-    assert why == f"001-0001.png is {others[0]!r}, not {images[0]!r}"
+    assert why == _real(answers, f"001-0001.png is {others[0]!r}, not {images[0]!r}")
 
 
 def test_a_copy_of_a_file_is_no_second_annotator(asked):
@@ -231,7 +236,9 @@ def test_a_copy_of_a_file_is_no_second_annotator(asked):
 def test_damaged_parquet_files_are_refused(asked):
     campaign, images, answers = asked
     buffer = io.BytesIO()
-    pq.write_table(pa.table({"image": ["000-0001.png"] * 50, "score": [3.0] * 50}), buffer)
+    pq.write_table(
+        pa.table({"image": [_real(answers, "000-0001.png")] * 50, "score": [3.0] * 50}), buffer
+    )
     whole = buffer.getvalue()
     for seed in range(40):
         damaged = bytearray(whole)
@@ -256,3 +263,13 @@ def test_an_image_that_is_gone_is_not_waited_for(make_campaign, scored_photos):
     found = SOURCE.answers(campaign, 0, images)
     assert (list(found.asked), list(found.missing)) == ([images[1]], [])
     assert found.labels == {images[1]: Label(3.0)}
+
+
+def test_an_answer_to_what_is_not_asked_yet_never_counts(asked):
+    campaign, _, answers = asked
+    _drop(answers, "early.csv", "image,score", "001-0001.png,7")
+    others = sorted(campaign.items)[4:6]
+    SOURCE.ask(campaign, 1, others)
+    found = SOURCE.answers(campaign, 1, others)
+    assert not found.labels
+    assert [why for _, why in found.refused] == ["image '001-0001.png' was not asked about"]

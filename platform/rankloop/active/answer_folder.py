@@ -1,6 +1,7 @@
 """A folder where a request is written, and people drop their answers as CSV or Parquet."""
 
 import csv
+import hashlib
 import io
 import statistics
 from collections import defaultdict
@@ -58,8 +59,9 @@ class AnswerFolder:
         files: dict[str, str] = {}
         unreadable = []
         for place, name in enumerate(images, 1):
-            # No other request has a file of this name.
-            file = f"{number:03d}-{place:04d}.png"
+            # Of this image in this request alone: an answer to another can never be taken for it.
+            digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
+            file = f"{number:03d}-{place:04d}-{digest.hexdigest()}.png"
             try:
                 (request / "images").write_bytes(file, encode(load(rows[name])))
             except ImageError as error:
