@@ -116,6 +116,7 @@ def test_killed_and_run_again_the_campaign_makes_the_same_decisions(
     assert len(client.search_runs([experiment.experiment_id])) == 4
 
 
+@pytest.mark.slow
 def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     storage = tmp_path / "results"
     arguments = ("rankiqa", "--round", *_data(photos), *SMALL, *HERE, "--settled-seconds", "0")
