@@ -103,17 +103,23 @@ def drive_by_actor(
         import ray
 
         digest = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
-        actor = _new_actor(f"conductor-{digest}", tell)
-        driving = actor.drive.options(concurrency_group="driving").remote(folder, storage, orders)
-        _follow(actor, lambda: bool(ray.wait([driving], timeout=_SECONDS_BETWEEN_LOOKS)[0]), tell)
-        try:
-            found: Answers | None = ray.get(driving)
-        except ray.exceptions.RayTaskError as error:
-            # Ours is one line; Ray adds lines of its own.
-            raise error.cause from None
-        finally:
-            ray.kill(actor)
-        return found
+        while True:
+            actor = _new_actor(f"conductor-{digest}", tell)
+            drive_actor = actor.drive.options(concurrency_group="driving")
+            driving = drive_actor.remote(folder, storage, orders)
+            ended = partial(ray.wait, [driving], timeout=_SECONDS_BETWEEN_LOOKS)
+            try:
+                _follow(actor, lambda ended=ended: bool(ended()[0]), tell)  # type: ignore[misc]
+                found: Answers | None = ray.get(driving)
+                return found
+            except ray.exceptions.RayTaskError as error:
+                # Ours is one line; Ray adds lines of its own.
+                raise error.cause from None
+            except ray.exceptions.RayActorError:
+                # Another call took it for idle just when it started again: the files say where.
+                continue
+            finally:
+                ray.kill(actor)
 
 
 def _new_actor(name: str, tell: Callable[[str], None]) -> Any:
@@ -133,8 +139,7 @@ def _new_actor(name: str, tell: Callable[[str], None]) -> Any:
     while True:
         try:
             return ray.remote(concurrency_groups=groups)(_Conductor).options(**options).remote()
-        except ValueError:
-            # There is one of this name.
+        except ray.exceptions.ActorAlreadyExistsError:
             with suppress(ValueError, ray.exceptions.RayActorError):
                 known = ray.get_actor(name, namespace=NAMESPACE)
                 _follow(known, partial(_idle, known), tell)
