@@ -24,7 +24,7 @@ from rankloop.methods.ranked_sets import ranked_set_stream
 from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.models.score_scale import ScoreScale
-from rankloop.models.scorer import Scorer, build_scorer
+from rankloop.models.scorer import Scorer, build_scorer, predicted_features, predicted_scores
 from rankloop.models.torchvision_backbone import TorchvisionBackbone
 from rankloop.randomness import derived_seed, rng
 from rankloop.ranking.labelled_images import labelled_sub_image
@@ -243,17 +243,6 @@ def _before_step(
     optimizer.state.clear()
 
 
-@torch.inference_mode()
-def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    scores: torch.Tensor = model(images)
-    return scores.float()
-
-
-@torch.inference_mode()
-def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return cast(Scorer, model).features(images).float()
-
-
 RANKIQA = Method(
     name="rankiqa",
     config=RankIQAConfig,
@@ -270,8 +259,8 @@ RANKIQA = Method(
     loss=_loss,
     optimizer=_optimizer,
     learning_rate=_learning_rate,
-    predict=_predict,
-    features=_features,
+    predict=predicted_scores,
+    features=predicted_features,
     ranked_set=_ranked_set,
     smoke={
         "backbone": "shallow",

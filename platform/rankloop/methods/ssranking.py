@@ -6,7 +6,7 @@ Liang et al., "Object image blur assessment" (the SSRanking paper), sections 3 a
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,12 @@ from rankloop.losses.quadruplet_ranking_consistency import quadruplet_ranking_co
 from rankloop.losses.rankiqa import rankiqa_loss
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
-from rankloop.models.scorer import SMALLEST_INPUT, Scorer, build_scorer
+from rankloop.models.scorer import (
+    SMALLEST_INPUT,
+    build_scorer,
+    predicted_features,
+    predicted_scores,
+)
 from rankloop.ranking.quadruplets import (
     BLURRED_PAIR,
     QUADRUPLET,
@@ -230,17 +235,6 @@ def _learning_rate(config: SSRankingConfig, step: int) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / config.steps))
 
 
-@torch.inference_mode()
-def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    scores: torch.Tensor = model(images)
-    return scores.float()
-
-
-@torch.inference_mode()
-def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return cast(Scorer, model).features(images).float()
-
-
 def _blur_ladder(
     image: np.ndarray, generator: np.random.Generator, config: SSRankingConfig
 ) -> RankedSet:
@@ -266,8 +260,8 @@ SSRANKING = Method(
     loss=_loss,
     optimizer=_optimizer,
     learning_rate=_learning_rate,
-    predict=_predict,
-    features=_features,
+    predict=predicted_scores,
+    features=predicted_features,
     ranked_set=_blur_ladder,
     smoke={
         "backbone": "shallow",

@@ -1,6 +1,6 @@
 """The whole scorer: images in, one number for each out."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -148,3 +148,16 @@ def build_scorer(
         else:
             head = nn.Linear(width, 1)
     return Scorer(network, head, nn.Sigmoid() if output == "sigmoid" else ScoreScale(), input_size)
+
+
+@torch.inference_mode()
+def predicted_scores(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return scores, float32 (n,), of images uint8 (n, 3, h, w), without gradients."""
+    scores: torch.Tensor = model(images)
+    return scores.float()
+
+
+@torch.inference_mode()
+def predicted_features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return features, float32 (n, f), of images as `predicted_scores` takes them."""
+    return cast(Scorer, model).features(images).float()
