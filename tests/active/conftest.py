@@ -5,15 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from rankloop.active.campaign import Campaign, Plan, create_campaign
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
 from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.storage import open_folder
+from scored_photos import write_scored_photos
 
 CONFIG = RankIQAConfig(
     backbone="shallow",
@@ -32,20 +31,7 @@ MakeCampaign = Callable[..., Campaign]
 
 @pytest.fixture(scope="session")
 def scored_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty photographs with a MOS, and ten without; the noisier, the lower the MOS."""
-    folder = tmp_path_factory.mktemp("scored_photos")
-    lines = ["image,score"]
-    for i in range(50):
-        generator = np.random.default_rng(i)
-        small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8))
-        pixels = np.asarray(small.resize((80, 60)), np.float64)
-        noise = generator.normal(0, 3 + 8 * (i % 10), pixels.shape)
-        noisy = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
-        noisy.save(folder / f"{i:02d}.png")
-        if i < 40:
-            lines.append(f"{i:02d}.png,{9 - i % 10}")
-    (folder / "scores.csv").write_text("\n".join(lines))
-    return folder
+    return write_scored_photos(tmp_path_factory.mktemp("scored_photos"))
 
 
 @pytest.fixture(scope="session")

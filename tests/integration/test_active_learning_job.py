@@ -8,15 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
 from job_processes import ROOT, environment, finish, kill_driver, start, wait_for
 from mlflow import MlflowClient
-from PIL import Image
 
 from rankloop.randomness import rng
+from scored_photos import write_scored_photos
 
 pytestmark = pytest.mark.integration
 
@@ -33,19 +32,7 @@ KILLS = 20
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    lines = ["image,score"]
-    for i in range(50):
-        generator = np.random.default_rng(i)
-        small = Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8))
-        pixels = np.asarray(small.resize((80, 60)), np.float64)
-        noise = generator.normal(0, 3 + 8 * (i % 10), pixels.shape)
-        noisy = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
-        noisy.save(folder / f"{i:02d}.png")
-        if i < 40:
-            lines.append(f"{i:02d}.png,{9 - i % 10}")
-    (folder / "scores.csv").write_text("\n".join(lines))
-    return folder
+    return write_scored_photos(tmp_path_factory.mktemp("photos"))
 
 
 def _data(photos: Path) -> tuple[str, ...]:
