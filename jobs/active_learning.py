@@ -23,8 +23,8 @@ from rankloop.methods import find_method
 from rankloop.storage import Folder, open_folder, without_password
 from rankloop.training.experiment import prepare_data
 
-DESCRIPTION = """Train METHOD (rankiqa), find the images whose versions it ranks least rightly, ask
-for their labels, take them in, and go on.
+DESCRIPTION = """Train METHOD, find the images whose versions it ranks least rightly, ask for their
+labels, take them in, and go on.
 
   --cycles T   the papers' protocol: labels of the training data are held out and given when asked
                for; start with --start-share of the items, then T times --cycle-share more
@@ -33,13 +33,14 @@ for their labels, take them in, and go on.
   --status     where a campaign stands
   --resync     write what is in the campaign's folder to MLflow again
 
-Items are images, or, where the data name distortions, all levels of a distortion of a reference
-image.
+rankiqa asks for scores: items are images, or, where the data name distortions, all levels of a
+distortion of a reference image. ssranking asks which of two images is better: items are pairs.
 
 Examples:
   python jobs/active_learning.py rankiqa --cycles 9 --data tid2013:TID2013 waterloo:WATERLOO
   python jobs/active_learning.py rankiqa --cycles 9 --data clive:CLIVE --strategy random
   python jobs/active_learning.py rankiqa --round --data clive:CLIVE folder:photos
+  python jobs/active_learning.py ssranking --round --data pairs:votes.csv folder:photos
   python jobs/active_learning.py rankiqa --status
 
 A round's request is a folder with images, form.csv and instructions; answers are dropped beside it.
@@ -61,7 +62,7 @@ class ActiveOptions(JobOptions):
     """Options of jobs/active_learning.py."""
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "rankiqa"
-    """Method to train: rankiqa."""
+    """Method to train: rankiqa or ssranking."""
     name: str = "campaign"
     """Name of the campaign: its folder within --storage."""
     cycles: int | None = None
@@ -82,7 +83,7 @@ class ActiveOptions(JobOptions):
     certainty_pairs: int = PAIRS
     """Pairs K that certainty is measured on. The papers: 100."""
     enough: float = 1.0
-    """Share of the images asked about that must have an answer before a round goes on."""
+    """Share of what was asked about that must have an answer before a round goes on."""
     from_scratch: tyro.conf.FlagCreatePairsOff[bool] = False
     """Begin every cycle with new weights, rather than those of the cycle before."""
     settled_seconds: float = SETTLED_SECONDS
@@ -153,11 +154,6 @@ def _check(options: Any) -> None:
 
 def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
     method, config = find_method(options.method), options.config
-    if method.learns_from != "scores":
-        raise ConfigError(
-            f"{method.name} learns from {method.learns_from}, and active learning asks for scores: "
-            "use rankiqa"
-        )
 
     def plan(dataset: Any) -> Plan:
         return Plan(

@@ -114,3 +114,8 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     values = values - values.mean()
     unit: np.ndarray = values / np.linalg.norm(values)
     return unit
+
+
+def metric_title(name: str) -> str:
+    """Return what a metric is called in tables and plots, e.g. ``"SROCC"``, ``"pair accuracy"``."""
+    return name.upper() if name in ("srocc", "plcc") else name.replace("_", " ")

@@ -83,7 +83,6 @@ def test_training_jobs_name_what_is_wrong(run, tmp_path, job, arguments, expecte
         ("active_learning.py", ["--cycles", "2", "--start-share", "0"], "--start-share 0.0 is"),
         ("active_learning.py", ["rankiqa", "--status"], "there is no campaign in"),
         ("active_learning.py", ["--cycles", "0"], "--cycles 0 is below 1"),
-        ("active_learning.py", ["ssranking", "--cycles", "2"], "ssranking learns from pairs"),
         ("score.py", ["nowhere", "photos"], "photos"),
         ("score.py", ["results"], "PATH"),
     ],

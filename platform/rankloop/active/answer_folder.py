@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from rankloop.active.campaign import Campaign
+from rankloop.active.forms import FORMS, Form
 from rankloop.active.label_source import Answers
 from rankloop.active.labels import Label
 from rankloop.errors import ImageError
@@ -25,14 +25,14 @@ from rankloop.storage import Folder, explained
 REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
 # A file that was changed within so many seconds may not be whole yet.
 SETTLED_SECONDS = 5.0
-_COLUMNS = ("image", "score")
-_INSTRUCTIONS = """Labels wanted: {count} images, in images/.
+_INSTRUCTIONS = """Labels wanted: {count} {question}s, in images/.
 
-Copy form.csv, write a {score} for every image into the column score ({direction}{span}), and put
-the file into the folder answers/, as .csv or .parquet, under any name. The column annotator may say
-who you are; without it the file's name does. Several people may answer: scores of an image are
-averaged. Files may be added at any time; one that is added later counts in the next round.
+Copy form.csv, {task}, and put the file into the folder answers/, as .csv or .parquet, under any
+name. The column annotator may say who you are; without it the file's name does. Several people may
+answer: {together}. Files may be added at any time; one that is added later counts in the next
+round.
 """
+_TOGETHER = {"score": "scores of an image are averaged", "better": "the majority decides"}
 
 
 @dataclass(frozen=True)
@@ -49,43 +49,46 @@ class AnswerFolder:
         """Return the folder of the answers."""
         return str(_request(campaign, number) / ANSWERS)
 
-    def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
+    def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Write the images, the form and the instructions; the list of files last."""
-        request = _request(campaign, number)
-        if request.has(LIST) or not images:
+        request, form = _request(campaign, number), FORMS[campaign.method.learns_from]
+        if request.has(LIST) or not questions:
             return
-        rows = {name: row for row, name in enumerate(campaign.image_names)}
         load = campaign.data({}).load
         files: dict[str, str] = {}
         unreadable = []
-        for place, name in enumerate(images, 1):
-            # Of this image in this request alone: an answer to another can never be taken for it.
+        for place, name in enumerate(questions, 1):
+            # Of this question in this request alone: an answer to another is never taken for it.
             digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
-            file = f"{number:03d}-{place:04d}-{digest.hexdigest()}.png"
+            stem = f"{number:03d}-{place:04d}-{digest.hexdigest()}"
             try:
-                (request / "images").write_bytes(file, encode(load(rows[name])))
+                shown = [encode(load(row)) for row in campaign.rows_of(name)]
             except ImageError as error:
                 # Gone since the campaign began.
                 unreadable.append([name, str(error)])
                 continue
-            files[file] = name
+            for side, data in zip(form.sides, shown, strict=True):
+                (request / "images").write_bytes(f"{stem}{side}.png", data)
+            files[f"{stem}.png" if len(shown) == 1 else stem] = name
         (request / ANSWERS).write_bytes(".keep", b"")
         known = campaign.plan.dataset
         direction = "higher is better" if known["higher_is_better"] else "lower is better"
-        text = _INSTRUCTIONS.format(
-            count=len(files),
+        task = form.task.format(
             score=known["score_name"] or "score",
             direction=direction,
             span=_span(campaign.dataset.images["score"].drop_null().to_pylist()),
         )
+        text = _INSTRUCTIONS.format(
+            count=len(files), question=form.question, task=task, together=_TOGETHER[form.answer]
+        )
         request.write_bytes("instructions.txt", text.encode())
         buffer = io.StringIO(newline="")
         lines = [[file, "", "", _harmless(name)] for file, name in files.items()]
-        csv.writer(buffer).writerows([["image", "score", "annotator", "name"], *lines])
+        csv.writer(buffer).writerows([[form.question, form.answer, "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
         request.write_json(LIST, {"files": files, "unreadable": unreadable})
 
-    def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
+    def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Read all answers to this request and those before it.
 
         Answers that earlier cycles took in stay, whatever has become of their files; a newer one of
@@ -96,40 +99,42 @@ class AnswerFolder:
             for cycle in range(number + 1)
             if _request(campaign, cycle).has(LIST)
         ]
+        form = FORMS[campaign.method.learns_from]
         shown = {file: name for files in lists for file, name in files.items()}
-        # What the form calls a file is never taken for the data set's own name.
+        # What the form calls a question is never taken for the data set's own name.
         known = {name: name for name in shown.values()} | shown
-        said = {(image, who): score for image, who, score in campaign.answers(number)}
+        said = {(name, who): value for name, who, value in campaign.answers(number)}
         refused: list[tuple[str, str]] = []
         for cycle in range(number + 1):
             folder = _request(campaign, cycle) / ANSWERS
-            for where, annotator, row, score in self._lines(folder, refused):
-                image = known.get(str(row["image"]))
-                if image is None:
-                    refused.append((where, f"image {row['image']!r} was not asked about"))
-                elif row.get("name") not in (None, "", image, _harmless(image)):
-                    refused.append((where, f"{row['image']} is {image!r}, not {row['name']!r}"))
+            for where, annotator, row, value in self._lines(folder, form, refused):
+                given = str(row[form.question])
+                name = known.get(given)
+                if name is None:
+                    refused.append((where, f"{form.question} {given!r} was not asked about"))
+                elif row.get("name") not in (None, "", name, _harmless(name)):
+                    refused.append((where, f"{given} is {name!r}, not {row['name']!r}"))
                 else:
-                    said[image, annotator] = score
-        by_image: dict[str, list[float]] = defaultdict(list)
-        for (image, _), score in sorted(said.items()):
-            by_image[image].append(score)
-        labels = {image: _label(scores) for image, scores in by_image.items()}
-        spreads = [(image, label.spread) for image, label in labels.items() if label.spread]
-        asked = [image for image in images if image in known]
+                    said[name, annotator] = value
+        of_each: dict[str, list[float]] = defaultdict(list)
+        for (name, _), value in sorted(said.items()):
+            of_each[name].append(value)
+        labels = {name: _label(values) for name, values in of_each.items()}
+        spreads = [(name, label.spread) for name, label in labels.items() if label.spread]
+        asked = [name for name in questions if name in known]
         return Answers(
             labels,
             asked=asked,
-            missing=[image for image in asked if image not in labels],
-            single=[(image, who, score) for (image, who), score in said.items()],
+            missing=[name for name in asked if name not in labels],
+            single=[(name, who, value) for (name, who), value in said.items()],
             refused=refused,
             disagreements=sorted(spreads, key=lambda entry: -entry[1]),
         )
 
     def _lines(
-        self, folder: Folder, refused: list[tuple[str, str]]
+        self, folder: Folder, form: Form, refused: list[tuple[str, str]]
     ) -> Iterator[tuple[str, str, Mapping[str, Any], float]]:
-        """Where, annotator, cells and score of every line; a file that is not whole gives none."""
+        """Where, annotator, cells and value of every line; a file that is not whole gives none."""
         seen: set[bytes] = set()
         for info in self._files(folder, refused):
             name = info.base_name
@@ -139,24 +144,22 @@ class AnswerFolder:
                 continue
             seen.add(data)
             try:
-                rows = _read(data, name)
+                rows = _read(data, name, form)
             # Of a damaged Parquet file also OSError.
             except (ValueError, OSError, pa.ArrowException) as error:
                 refused.append((f"{folder}/{name}", f"it cannot be read ({error}): correct it"))
                 continue
             for line, row in rows:
                 where = f"{folder}/{name}, line {line}"
-                if row["score"] in (None, ""):
+                if row[form.answer] in (None, ""):
                     continue
                 try:
-                    score = float(row["score"])
-                except (TypeError, ValueError):
-                    score = float("nan")
-                if not np.isfinite(score):
-                    refused.append((where, f"score {row['score']!r} is not a number"))
+                    value = form.value(row[form.answer])
+                except ValueError as error:
+                    refused.append((where, str(error)))
                     continue
                 annotator = str(row.get("annotator") or name.rpartition(".")[0])
-                yield where, annotator, row, score
+                yield where, annotator, row, value
 
     def _files(self, folder: Folder, refused: list[tuple[str, str]]) -> list[pafs.FileInfo]:
         """Answers that nobody is writing any more, the oldest first."""
@@ -196,15 +199,15 @@ def _harmless(name: str) -> str:
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
-def _read(data: bytes, name: str) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return numbered rows of a file with the columns image and score.
+def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return numbered rows of a file with the form's columns.
 
     Raises:
         ValueError: a column is missing (says the file's), or the file is cut off.
     """
     if name.lower().endswith(".parquet"):
         table = pq.read_table(io.BytesIO(data))
-        _check_columns(table.column_names)
+        _check_columns(table.column_names, form)
         return list(enumerate(table.to_pylist(), 1))
     text = data.decode("utf-8-sig")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -215,7 +218,7 @@ def _read(data: bytes, name: str) -> list[tuple[int, Mapping[str, Any]]]:
     if not lines:
         raise ValueError("it is empty")
     header = [cell.lower() for cell in lines[0][1]]
-    _check_columns(header)
+    _check_columns(header, form)
     for number, cells in lines[1:]:
         if len(cells) != len(header):
             raise ValueError(
@@ -224,12 +227,12 @@ def _read(data: bytes, name: str) -> list[tuple[int, Mapping[str, Any]]]:
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
 
 
-def _check_columns(found: Sequence[str]) -> None:
-    for column in _COLUMNS:
+def _check_columns(found: Sequence[str], form: Form) -> None:
+    for column in (form.question, form.answer):
         if column not in found:
             raise ValueError(f"it has no column {column!r}, only {', '.join(found)}")
 
 
-def _label(scores: Sequence[float]) -> Label:
-    spread = statistics.stdev(scores) if len(scores) > 1 else None
-    return Label(statistics.fmean(scores), spread, len(scores))
+def _label(values: Sequence[float]) -> Label:
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Label(statistics.fmean(values), spread, len(values))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from rankloop.active.items import Item, items_of
+from rankloop.active.items import Item, candidate_pairs, items_of, pair_items
 from rankloop.active.labels import Label, answers_of, labels_of, labels_table
 from rankloop.active.selection import Strategy
 from rankloop.datasets.dataset import Dataset
@@ -26,6 +26,8 @@ from rankloop.methods.method import Method, TrainingData
 from rankloop.storage import Folder, read_parquet, write_parquet
 
 PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.arrow", "pairs.parquet", "truth.parquet"
+# Pairs that may be asked about, where the method learns from pairs: (a, b).
+CANDIDATES = "candidates.parquet"
 # Of a cycle, in the order in which they are made.
 TRAINED, SCORES, SELECTED, ANSWERS, LABELS, DONE = (
     "trained.json",
@@ -79,6 +81,11 @@ class Campaign:
         """The method."""
         return find_method(self.plan.method)
 
+    @property
+    def asks_pairs(self) -> bool:
+        """Whether a question is which of two images is better, rather than the score of one."""
+        return self.method.learns_from == "pairs"
+
     @cached_property
     def config(self) -> Any:
         """The method's configuration."""
@@ -101,7 +108,7 @@ class Campaign:
 
     @cached_property
     def truth(self) -> dict[str, Label]:
-        """Labels that are held out, by image."""
+        """Labels that are held out, by question."""
         held_out = self.plan.labelling == "held_out"
         return labels_of(read_parquet(self.folder, TRUTH)) if held_out else {}
 
@@ -109,8 +116,13 @@ class Campaign:
     def items(self) -> dict[str, Item]:
         """What can be asked about, by name: items of which no image has a label at the beginning.
 
-        Of held-out labels those of which all images have one.
+        Of held-out labels those of which all images have one. Where the method learns from pairs,
+        the pairs that were drawn at the beginning, or whose labels are held out.
         """
+        if self.asks_pairs:
+            pairs = read_parquet(self.folder, CANDIDATES).to_pylist()
+            drawn = pair_items(self.dataset, [(pair["a"], pair["b"]) for pair in pairs])
+            return {item.name: item for item in drawn}
         images = self.image_names
         scores = self.dataset.images["score"].to_pylist()
         return {
@@ -137,7 +149,7 @@ class Campaign:
         return names
 
     def labels(self, before: int) -> dict[str, Label]:
-        """All labels that the cycles before one took in, by image; the newest of each."""
+        """All labels that the cycles before one took in, by question; the newest of each."""
         found: dict[str, Label] = {}
         for number in range(before):
             if self.cycle(number).has(LABELS):
@@ -145,13 +157,13 @@ class Campaign:
         return found
 
     def answers(self, before: int) -> list[tuple[str, str, float]]:
-        """All (image, annotator, score) that the cycles before one took in; the newest of each."""
+        """All (question, annotator, value) that cycles before one took in; the newest of each."""
         found: dict[tuple[str, str], float] = {}
         for number in range(before):
             if self.cycle(number).has(ANSWERS):
                 table = read_parquet(self.cycle(number), ANSWERS)
-                found |= {(image, who): score for image, who, score in answers_of(table)}
-        return [(image, who, score) for (image, who), score in found.items()]
+                found |= {(asked, who): value for asked, who, value in answers_of(table)}
+        return [(asked, who, value) for (asked, who), value in found.items()]
 
     def pool(self, before: int) -> list[str]:
         """Items that no cycle before one asked about, sorted."""
@@ -159,17 +171,60 @@ class Campaign:
         return sorted(set(self.items) - asked)
 
     def labelled_items(self, before: int) -> set[str]:
-        """Items of which all images have a label."""
+        """Items of which all questions have a label."""
         known = set(self.labels(before))
-        return {name for name in self.items if known.issuperset(self.images_of([name]))}
+        return {name for name in self.items if known.issuperset(self.questions_of([name]))}
 
-    def images_of(self, items: Sequence[str]) -> list[str]:
-        """Names of the images of items, in their order."""
+    def questions_of(self, items: Sequence[str]) -> list[str]:
+        """Questions of items, in their order: names of images, or of pairs."""
+        if self.asks_pairs:
+            return list(items)
         names = self.image_names
         return [names[row] for item in items for row in self.items[item].rows]
 
+    def rows_of(self, question: str) -> tuple[int, ...]:
+        """Row numbers of the images that a question is about: one, or the two of a pair (a, b)."""
+        return self.items[question].rows if self.asks_pairs else (self._rows[question],)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.image_names)}
+
+    def label_count(self, labels: Mapping[str, Label]) -> int:
+        """How many labels training learns from: those that the data have themselves, and more."""
+        return len(self._own_values()) + len(labels)
+
+    def can_train(self, labels: Mapping[str, Label]) -> bool:
+        """Whether some image is known to be better than another."""
+        values = {*self._own_values(), *(label.score for label in labels.values())}
+        return any(values) if self.asks_pairs else len(values) > 1
+
+    def _own_values(self) -> list[float]:
+        if self.asks_pairs:
+            return [1.0] * self.dataset.pairs["split"].to_pylist().count("train")
+        images = self.dataset.images.select(["split", "score"]).to_pylist()
+        return [r["score"] for r in images if r["split"] == "train" and r["score"] is not None]
+
     def data(self, labels: Mapping[str, Label]) -> TrainingData:
-        """Training data with labels taken in."""
+        """Training data with labels taken in: scores of images, or the majority's order of pairs.
+
+        A pair that as many call better as worse has no order.
+        """
+        dataset = self._with_orders(labels) if self.asks_pairs else self._with_scores(labels)
+        return TrainingData(dataset, file_loader(dataset, self.method.image_size(self.config)))
+
+    def _with_orders(self, labels: Mapping[str, Label]) -> Dataset:
+        names, known = self.image_names, self.dataset.pairs
+        rows = []
+        for question, label in sorted(labels.items()):
+            a, b = (names[row] for row in self.rows_of(question))
+            if label.score:
+                better, worse = (a, b) if label.score > 0 else (b, a)
+                rows.append({"better": better, "worse": worse, "split": "train"})
+        more = pa.Table.from_pylist(rows, schema=known.schema)
+        return replace(self.dataset, pairs=pa.concat_tables([known, more]))
+
+    def _with_scores(self, labels: Mapping[str, Label]) -> Dataset:
         images, names = self.dataset.images, self.image_names
         for column in ("score", "spread"):
             values = images[column].to_pylist()
@@ -177,8 +232,7 @@ class Campaign:
                 if name in labels:
                     values[row] = getattr(labels[name], column)
             images = _with_column(images, column, values)
-        dataset = replace(self.dataset, images=images)
-        return TrainingData(dataset, file_loader(dataset, self.method.image_size(self.config)))
+        return replace(self.dataset, images=images)
 
 
 def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
@@ -201,12 +255,21 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
 
 
 def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
-    images = dataset.images
+    images, pairs = dataset.images, dataset.pairs
+    asks_pairs = find_method(plan.method).learns_from == "pairs"
+    candidates = candidate_pairs(dataset, plan.seed) if asks_pairs else []
     if plan.labelling == "held_out":
-        images, truth = _held_out(images)
+        if asks_pairs:
+            pairs, candidates, truth = _held_out_pairs(pairs)
+        else:
+            images, truth = _held_out(images)
         write_parquet(folder, TRUTH, labels_table(truth))
+    if asks_pairs:
+        columns = {"a": [a for a, _ in candidates], "b": [b for _, b in candidates]}
+        schema = pa.schema([("a", pa.string()), ("b", pa.string())])
+        write_parquet(folder, CANDIDATES, pa.table(columns, schema=schema))
     _write_images(folder, images)
-    write_parquet(folder, PAIRS, dataset.pairs)
+    write_parquet(folder, PAIRS, pairs)
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
 
@@ -269,6 +332,22 @@ def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:
         values = [None if row["image"] in truth else row[column] for row in rows]
         images = _with_column(images, column, values)
     return images, truth
+
+
+def _held_out_pairs(
+    pairs: pa.Table,
+) -> tuple[pa.Table, list[tuple[str, str]], dict[str, Label]]:
+    """Pairs that stay, those to be asked about, and what is known of these."""
+    rows = pairs.to_pylist()
+    # By name, so that the order of the two gives nothing away.
+    ordered = {
+        (min(row["better"], row["worse"]), max(row["better"], row["worse"])): row["better"]
+        for row in rows
+        if row["split"] == "train"
+    }
+    truth = {f"{a} | {b}": Label(1.0 if best == a else -1.0) for (a, b), best in ordered.items()}
+    kept = [row for row in rows if row["split"] != "train"]
+    return pa.Table.from_pylist(kept, schema=pairs.schema), list(ordered), truth
 
 
 def _with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:

@@ -1,5 +1,6 @@
 """One cycle of a campaign: train, evaluate, score the pool, select, ask, take the labels in."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from rankloop.active.pool_scores import ItemScore, score_items, scores_table
 from rankloop.active.selection import CANDIDATES, diverse_items, least_certain, random_items
 from rankloop.cluster import data_workers_per_gpu, gpus_per_run
 from rankloop.errors import CheckpointError
+from rankloop.metrics import metric_title
 from rankloop.randomness import derived_seed
 from rankloop.storage import Folder, read_parquet, write_parquet
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
+from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import json_safe
 from rankloop.training.final import final_model
 from rankloop.training.loop import Report, Schedule
@@ -70,7 +73,7 @@ def run_cycle(
         source: where labels come from.
         resources: for training and scoring.
         asks: False for the last cycle of a protocol, which only trains and evaluates.
-        enough: share of the images asked about that must have a label.
+        enough: share of the questions that must have a label.
         tell: told of every step, in one line.
 
     Returns:
@@ -85,40 +88,28 @@ def run_cycle(
         return None
     if not folder.has(SELECTED):
         _select(campaign, number, resources, tell)
-    images = campaign.images_of(campaign.selected(number))
-    source.ask(campaign, number, images)
-    answers = source.answers(campaign, number, images)
-    given = len(answers.asked) - len(answers.missing)
-    if given < enough * len(answers.asked) or not _can_train(campaign, number, answers):
-        return answers
+    questions = campaign.questions_of(campaign.selected(number))
+    source.ask(campaign, number, questions)
+    answers = source.answers(campaign, number, questions)
     known = campaign.labels(number)
-    new = {image: label for image, label in answers.labels.items() if known.get(image) != label}
+    given = len(answers.asked) - len(answers.missing)
+    if given < enough * len(answers.asked) or not campaign.can_train({**known, **answers.labels}):
+        return answers
+    new = {name: label for name, label in answers.labels.items() if known.get(name) != label}
     write_parquet(folder, ANSWERS, answers_table(answers.single))
     write_parquet(folder, LABELS, labels_table(new))
     folder.write_json(
         DONE,
         {
             "labels": len(new),
-            "late": len(set(new).difference(images)),
-            "not_shown": sorted(set(images).difference(answers.asked)),
+            "late": len(set(new).difference(questions)),
+            "not_shown": sorted(set(questions).difference(answers.asked)),
             "refused": [list(entry) for entry in answers.refused],
             "disagreements": [list(entry) for entry in answers.disagreements],
         },
     )
     tell(f"cycle {number}: took in {len(new)} labels")
     return None
-
-
-def own_labels(campaign: Campaign) -> list[float]:
-    """Labels of the training split that the data have themselves."""
-    images = campaign.dataset.images.select(["split", "score"]).to_pylist()
-    return [r["score"] for r in images if r["split"] == "train" and r["score"] is not None]
-
-
-def _can_train(campaign: Campaign, number: int, answers: Answers) -> bool:
-    """Whether there are two different labels to learn from."""
-    known = {**campaign.labels(number), **answers.labels}
-    return len({*own_labels(campaign), *(label.score for label in known.values())}) > 1
 
 
 def run_folder(campaign: Campaign, number: int) -> Folder:
@@ -130,14 +121,16 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
     begun = time.monotonic()
     labels = campaign.labels(number)
     data, config = campaign.data(labels), campaign.config
-    count = len(own_labels(campaign)) + len(labels)
-    tell(f"cycle {number}: trains on {count} labelled images")
+    count = campaign.label_count(labels)
+    tell(f"cycle {number}: trains on {count} labels")
     run, tenth = run_folder(campaign, number), max(1, config.steps // 10)
     data_workers = resources.data_workers
 
+    metric = selection_metric(data.dataset)
+
     def report(found: Report) -> None:
-        value = found.metrics.get("srocc", float("nan"))
-        tell(f"cycle {number}: step {found.step} of {config.steps}, validation SROCC {value:.4f}")
+        value = f"validation {metric_title(metric)} {found.metrics.get(metric, math.nan):.4f}"
+        tell(f"cycle {number}: step {found.step} of {config.steps}, {value}")
 
     train_distributed(
         campaign.method,
@@ -161,7 +154,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
             {
                 "metrics": final.metrics,
                 "labelled_items": len(items),
-                "labelled_images": count,
+                "labels": count,
                 "share": len(items) / len(campaign.items) if campaign.items else 1.0,
                 "seconds": {
                     "training": trained - begun,
@@ -177,7 +170,7 @@ def _select(campaign: Campaign, number: int, resources: Resources, tell: Tell) -
     pool = campaign.pool(number)
     if number == 0:
         # Labels that the data have are what the campaign begins with.
-        count = 0 if len(set(own_labels(campaign))) > 1 else share_of(len(pool), plan.start, 2)
+        count = 0 if campaign.can_train({}) else share_of(len(pool), plan.start, 2)
         chosen = random_items(pool, count, seed=plan.seed, cycle=0)
     else:
         count = share_of(len(campaign.items), plan.step)

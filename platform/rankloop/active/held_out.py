@@ -9,12 +9,12 @@ from rankloop.active.label_source import Answers
 class HeldOutLabels:
     """Answers at once with the labels that were set aside."""
 
-    def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
+    def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Nobody needs to be asked."""
 
-    def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
-        """Return the labels of the images."""
-        return Answers({image: campaign.truth[image] for image in images}, images)
+    def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
+        """Return the labels."""
+        return Answers({name: campaign.truth[name] for name in questions}, questions)
 
     def where(self, campaign: Campaign, number: int) -> str:
         """Nobody needs to put anything anywhere."""

@@ -1,9 +1,14 @@
-"""What a round may ask about: an image, or all levels of a distortion of a reference image."""
+"""What a round may ask about: an image, all levels of a distortion of a reference image, or a pair.
+
+Where a method learns from scores every image of an item is a question; where it learns from pairs
+an item is a pair of images, and one question.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rankloop.datasets.dataset import Dataset, split_indices
+from rankloop.randomness import rng
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,27 @@ def items_of(dataset: Dataset) -> list[Item]:
         name = f"{entry['source']} × {entry['distortion']}" if distorted else entry["image"]
         groups.setdefault(name, []).append((entry["level"], row))
     return [_item(name, groups[name]) for name in sorted(groups)]
+
+
+def candidate_pairs(dataset: Dataset, seed: int) -> list[tuple[str, str]]:
+    """Return pairs of training images to ask about: every image is in two of them, at most.
+
+    Images are put into a random circle, and each is compared with the next. Pairs that are labelled
+    already are left out.
+    """
+    rows = split_indices(dataset, "train").tolist()
+    names = sorted(dataset.images["image"].take(rows).to_pylist())
+    circle = [names[i] for i in rng(seed, "pairs to ask about").permutation(len(names))]
+    labelled = {frozenset((row["better"], row["worse"])) for row in dataset.pairs.to_pylist()}
+    pairs = zip(circle, circle[1:] + circle[:1], strict=True)
+    found = {frozenset(pair): pair for pair in pairs if pair[0] != pair[1]}
+    return [pair for images, pair in found.items() if images not in labelled]
+
+
+def pair_items(dataset: Dataset, pairs: Sequence[tuple[str, str]]) -> list[Item]:
+    """Return pairs (a, b) of image names as items, sorted by name."""
+    rows = {name: row for row, name in enumerate(dataset.images["image"].to_pylist())}
+    return [Item(f"{a} | {b}", (rows[a], rows[b])) for a, b in sorted(pairs)]
 
 
 def _item(name: str, members: Sequence[tuple[int | None, int]]) -> Item:

@@ -13,12 +13,13 @@ class Answers:
     """What came back of a request, and of those before it.
 
     Attributes:
-        labels: by image; of images of this request or, late, of an earlier one.
-        asked: images that a label is wanted for; those of the request that could be shown.
+        labels: by question (the name of an image, or of a pair); of this request or, late, of an
+            earlier one.
+        asked: questions that a label is wanted for; those whose images could be shown.
         missing: those of them without a label.
-        single: (image, annotator, score) of every answer behind the labels.
+        single: (question, annotator, value) of every answer behind the labels.
         refused: (where, reason) of what cannot be a label; nothing else of it is used.
-        disagreements: (image, spread), most first, of images that several annotators labelled.
+        disagreements: (question, spread), most first, of what several annotators labelled.
     """
 
     labels: Mapping[str, Label]
@@ -32,10 +33,10 @@ class Answers:
 class LabelSource(Protocol):
     """Asks for labels and collects them; both may be called again and again."""
 
-    def ask(self, campaign: Campaign, number: int, images: Sequence[str]) -> None:
-        """Ask for labels of images on behalf of a cycle; asking twice changes nothing."""
+    def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
+        """Ask questions on behalf of a cycle; asking twice changes nothing."""
 
-    def answers(self, campaign: Campaign, number: int, images: Sequence[str]) -> Answers:
+    def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Return what has come back of a cycle's request so far."""
 
     def where(self, campaign: Campaign, number: int) -> str:

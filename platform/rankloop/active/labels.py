@@ -1,4 +1,4 @@
-"""What annotators said of images."""
+"""What annotators said of images, or of pairs of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 _SCHEMA = pa.schema(
     [
-        pa.field("image", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("spread", pa.float64()),
         pa.field("annotators", pa.int64(), nullable=False),
@@ -16,19 +16,20 @@ _SCHEMA = pa.schema(
 
 _ANSWER_SCHEMA = pa.schema(
     [
-        pa.field("image", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
         pa.field("annotator", pa.string(), nullable=False),
-        pa.field("score", pa.float64(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
 class Label:
-    """What annotators said of an image.
+    """What annotators said of an image, or of a pair of images (a, b).
 
     Attributes:
-        score: their mean, on the scale and in the direction of the data.
+        score: their mean, on the scale and in the direction of the data; of a pair 1 where a is
+            better, -1 where b is, 0 for neither: its sign is the majority's.
         spread: their standard deviation; None where it is not known, as of one annotator.
         annotators: how many they are.
     """
@@ -39,7 +40,7 @@ class Label:
 
 
 def labels_table(labels: Mapping[str, Label]) -> pa.Table:
-    """Return labels by image as a table, sorted by image."""
+    """Return labels by question as a table, sorted by question."""
     names = sorted(labels)
     return pa.table(
         [
@@ -53,19 +54,19 @@ def labels_table(labels: Mapping[str, Label]) -> pa.Table:
 
 
 def labels_of(table: pa.Table) -> dict[str, Label]:
-    """Return the labels of a table, by image."""
+    """Return the labels of a table, by question."""
     return {
-        row["image"]: Label(row["score"], row["spread"], row["annotators"])
+        row["question"]: Label(row["score"], row["spread"], row["annotators"])
         for row in table.to_pylist()
     }
 
 
 def answers_table(answers: Sequence[tuple[str, str, float]]) -> pa.Table:
-    """Return single answers, (image, annotator, score), as a table."""
+    """Return single answers, (question, annotator, value), as a table."""
     columns = list(zip(*sorted(answers), strict=True)) or [(), (), ()]
     return pa.table([list(column) for column in columns], schema=_ANSWER_SCHEMA)
 
 
 def answers_of(table: pa.Table) -> list[tuple[str, str, float]]:
     """Return the single answers of a table."""
-    return [(row["image"], row["annotator"], row["score"]) for row in table.to_pylist()]
+    return [(row["question"], row["annotator"], row["value"]) for row in table.to_pylist()]

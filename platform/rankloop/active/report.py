@@ -1,10 +1,12 @@
 """Where a campaign stands, as a few lines of text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rankloop.active.campaign import SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
-from rankloop.active.view import curve, random_baseline
+from rankloop.active.view import CURVES, curve, random_baseline
+from rankloop.metrics import metric_title
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
 from rankloop.tuning.report import table
@@ -32,15 +34,17 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
     if entries:
         baseline = random_baseline(campaign)
         others = {entry["cycle"]: entry for entry in curve(baseline)} if baseline else {}
-        header = ["cycle", "labelled items", "images", "test SROCC", "test PLCC"]
-        header += ["random SROCC", "random PLCC"] if others else []
+        known = [name for name in CURVES if entries[0]["metrics"]["test"].get(name) is not None]
+        header = ["cycle", "labelled items", "labels"]
+        for of in ["test", "random"] if others else ["test"]:
+            header += [f"{of} {metric_title(name)}" for name in known]
         rows = [
             [
                 str(entry["cycle"]),
                 f"{entry['labelled_items']} ({100 * entry['share']:.0f} %)",
-                str(entry["labelled_images"]),
-                *_metrics(entry),
-                *(_metrics(others.get(entry["cycle"])) if others else []),
+                str(entry["labels"]),
+                *_metrics(entry, known),
+                *(_metrics(others.get(entry["cycle"]), known) if others else []),
             ]
             for entry in entries
         ]
@@ -58,19 +62,23 @@ def round_report(campaign: Campaign, answers: Answers | None, source: LabelSourc
         f"answers to {source.where(campaign, number)}"
     ]
     if not answers.missing:
-        lines.append("all labels are the same so far: at least two different ones are needed")
+        lines.append(
+            "no pair has an order so far: at least one is needed"
+            if campaign.asks_pairs
+            else "all labels are the same so far: at least two different ones are needed"
+        )
     if answers.refused:
         lines.append(f"{len(answers.refused)} answers cannot be used:")
         lines += [f"  {where}: {reason}" for where, reason in answers.refused[:_LISTED]]
     if answers.disagreements:
         lines.append("annotators disagree most about (standard deviation):")
-        lines += [f"  {image}: {spread:.3g}" for image, spread in answers.disagreements[:_LISTED]]
+        lines += [f"  {name}: {spread:.3g}" for name, spread in answers.disagreements[:_LISTED]]
     return "\n".join(lines)
 
 
-def _metrics(entry: dict[str, Any] | None) -> list[str]:
+def _metrics(entry: dict[str, Any] | None, names: Sequence[str]) -> list[str]:
     test = entry["metrics"]["test"] if entry else {}
-    return [_number(test.get("srocc")), _number(test.get("plcc"))]
+    return [_number(test.get(name)) for name in names]
 
 
 def _number(value: float | None) -> str:

@@ -22,18 +22,19 @@ from rankloop.active.campaign import (
 from rankloop.errors import ImageError, RankloopError, StorageError
 from rankloop.figures import save_figures
 from rankloop.images import fit
+from rankloop.metrics import metric_title
 from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, read_parquet
 from rankloop.tracking import Tracking, data_tags, open_tracking
 
-CURVES = ("srocc", "plcc")
+CURVES = ("srocc", "plcc", "pair_accuracy")
 _SHOWN, _SIDE = 24, 128
 _log = logging.getLogger("rankloop")
 
 
 def curve(campaign: Campaign) -> list[dict[str, Any]]:
-    """Return what every training so far found: cycle, share, labelled images and test metrics."""
+    """Return what every training so far found: cycle, share, labels and test metrics."""
     found = []
     number = 1
     while campaign.cycle(number).has(TRAINED):
@@ -97,7 +98,7 @@ def _draw_curve(campaign: Campaign) -> None:
         }
         if any(lines.values()):
             figures[f"learning_curve_{metric}.png"] = learning_curve(
-                lines, metric=f"test {metric.upper()}", labels=campaign.dataset.annotator
+                lines, metric=f"test {metric_title(metric)}", labels=campaign.dataset.annotator
             )
     save_figures(campaign.folder, figures, annotator=campaign.dataset.annotator)
 
@@ -110,8 +111,10 @@ def _draw_selected(campaign: Campaign, number: int) -> None:
     load, images, values = campaign.data({}).load, [], []
     for name in campaign.selected(number)[:_SHOWN]:
         try:
+            rows = campaign.items[name].rows
             # Of several levels the worst shows best what was asked about.
-            images.append(fit(load(campaign.items[name].rows[-1]), None, _SIDE))
+            shown = rows if campaign.asks_pairs else rows[-1:]
+            images.append(np.hstack([fit(load(row), None, _SIDE) for row in shown]))
         except ImageError:
             continue
         values.append(certainties.get(name, math.nan))
@@ -119,7 +122,7 @@ def _draw_selected(campaign: Campaign, number: int) -> None:
         figure = contact_sheet(
             np.stack(images),
             values,
-            columns=8,
+            columns=4 if campaign.asks_pairs else 8,
             higher_is_better=False,
             title=f"selected in cycle {number}, with certainty",
         )
@@ -148,7 +151,7 @@ def _track(campaign: Campaign, tracking: Tracking) -> None:
         tracking.log_points(
             parent,
             [
-                (f"test/{metric}", value, entry["labelled_images"])
+                (f"test/{metric}", value, entry["labels"])
                 for entry in entries
                 for metric, value in entry["metrics"]["test"].items()
                 if value is not None
@@ -189,7 +192,7 @@ def _track_cycle(
         if certainties:
             metrics["certainty/mean"] = float(np.mean(certainties))
         metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-        metrics |= {"share": entry["share"], "labelled_images": entry["labelled_images"]}
+        metrics |= {"share": entry["share"], "labels": entry["labels"]}
         tracking.log_metrics(child, metrics)
         names = [name for name in (TRAINED, SELECTED, SCORES, DONE) if folder.has(name)]
         pictures = [f"plots/{name}" for name in (folder / "plots").names()]

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rankloop.metrics import metric_title
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
 
@@ -37,7 +38,9 @@ def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) 
     lines = [
         f"{split} (labels: {result['data']['annotator']}): "
         + ", ".join(
-            f"{_title(name)} {_number(value)}" for name, value in metrics.items() if "/" not in name
+            f"{metric_title(name)} {_number(value)}"
+            for name, value in metrics.items()
+            if "/" not in name
         )
         for split, metrics in result["metrics"].items()
     ]
@@ -81,7 +84,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             f"trials: {trials['finished']} finished, {trials['stopped_early']} stopped early, "
             f"{trials['failed']} failed{_interrupted(trials['to_go_on_with'])}",
             "",
-            table(["", f"validation {_title(metric)}", f"test {_title(shown)}"], rows),
+            table(["", f"validation {metric_title(metric)}", f"test {metric_title(shown)}"], rows),
             "",
             table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
             "",
@@ -134,7 +137,11 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
         ]
         for name, found in metrics.items()
     ]  # fmt: skip
-    header = ["", f"validation {_title(metric)}", *(f"test {_title(test)}" for test in tests)]
+    header = [
+        "",
+        f"validation {metric_title(metric)}",
+        *(f"test {metric_title(test)}" for test in tests),
+    ]
     splits = f"splits {result['splits']}, " if several else ""
     return "\n".join(
         [
@@ -216,10 +223,6 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
 def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
     """Return what to show of test: rankings give SROCC even where validation has pairs only."""
     return "srocc" if any("srocc" in found for found in tests) else None
-
-
-def _title(metric: str) -> str:
-    return metric.upper() if metric in ("srocc", "plcc") else metric.replace("_", " ")
 
 
 def _number(value: float | None) -> str:

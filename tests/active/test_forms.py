@@ -1,0 +1,24 @@
+import pytest
+
+from rankloop.active.forms import FORMS
+
+
+def test_answers_are_numbers():
+    assert FORMS["scores"].value("3.5") == 3.5
+    assert FORMS["scores"].value(4) == 4.0
+    assert [FORMS["pairs"].value(text) for text in ("a", " B ", "Tie")] == [1.0, -1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "reason"),
+    [
+        ("scores", "good", "score 'good' is not a number"),
+        ("scores", "nan", "score 'nan' is not a number"),
+        ("scores", None, "score None is not a number"),
+        ("pairs", "left", "better 'left' is none of a, b and tie"),
+        ("pairs", 1, "better 1 is none of a, b and tie"),
+    ],
+)
+def test_what_is_no_answer_says_so(labels, text, reason):
+    with pytest.raises(ValueError, match=reason):
+        FORMS[labels].value(text)
