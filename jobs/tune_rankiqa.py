@@ -2,20 +2,16 @@
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
-from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
+from rankloop.command_line import parse, run_job
 from rankloop.errors import ConfigError
 from rankloop.methods.rankiqa import RANKIQA
 from rankloop.models.scorer import Backbone
-from rankloop.storage import open_folder
-from rankloop.training.experiment import prepare_data, result_folder
-from rankloop.tuning.report import sweep_report
-from rankloop.tuning.sweep import SweepPlan, run_sweep
+from rankloop.sweep_job import SweepOptions, check_sweep, sweep
 from search_spaces import rankiqa
 
 DESCRIPTION = """Sweep the weight and the margin of the ranking loss, the learning rate, the
@@ -40,13 +36,9 @@ SMOKE = {"trials": 2, "backbones": ("shallow",)}
 
 
 @dataclass(frozen=True)
-class TuneOptions(JobOptions):
+class TuneOptions(SweepOptions):
     """Options of jobs/tune_rankiqa.py; --workers is the number of trials at once."""
 
-    trials: int = 20
-    """Number of trials, the paper's configuration included."""
-    evaluations: int = 9
-    """How often a trial is evaluated; it may be stopped after the 1st, the 3rd, the 9th ..."""
     backbones: tuple[Backbone, ...] = rankiqa.BACKBONES
     """Backbones to choose from; the first trial has vgg16, or else the first of them."""
 
@@ -54,53 +46,21 @@ class TuneOptions(JobOptions):
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(TuneOptions, DESCRIPTION, method="rankiqa", smoke=SMOKE)
-    at_least(0, data_workers=options.data_workers or 0)
-    at_least(1, workers=options.workers, trials=options.trials, evaluations=options.evaluations)
-    config, backbones = options.config, options.backbones
-    refuse_swept(config, rankiqa.PAPER, options.smoke, method="rankiqa")
-    if config.objective != "multi_task":
+    check_sweep(RANKIQA, options, rankiqa)
+    if options.config.objective != "multi_task":
         raise ConfigError(
-            f"--objective {config.objective} has no weight to sweep: leave it out, or compare the "
-            "objectives with jobs/compare_rankiqa.py"
+            f"--objective {options.config.objective} has no weight to sweep: leave it out, or "
+            "compare the objectives with jobs/compare_rankiqa.py"
         )
+    backbones = options.backbones
     if not backbones:
         raise ConfigError("--backbones without a value: name at least one")
     paper = dict(rankiqa.PAPER)
     if paper["backbone"] not in backbones:
         paper["backbone"] = backbones[0]
-    identity = {
-        "config": config.model_dump(mode="json"),
-        "data": options.data,
-        "trials": options.trials,
-        "evaluations": options.evaluations,
-        "backbones": backbones,
-        # An edited search space is another sweep.
-        "space": Path(rankiqa.__file__).read_text(),
-    }
-    prepared = prepare_data(options.data, RANKIQA, config)
-    folder = result_folder(options.storage, "tune_rankiqa", "rankiqa", prepared, identity)
-    storage = open_folder(options.storage)
-    result = run_sweep(
-        "rankiqa",
-        config,
-        prepared,
-        folder,
-        storage,
-        SweepPlan(
-            space=partial(rankiqa.space, backbones=backbones),
-            paper=paper,
-            supervised=rankiqa.SUPERVISED,
-            note=rankiqa.NOTE,
-            trials=options.trials,
-            at_once=options.workers,
-            seed=options.data.seed,
-            evaluations=options.evaluations,
-            registered=not options.smoke,
-            data_workers=options.data_workers,
-        ),
+    return sweep(
+        "tune_rankiqa", RANKIQA, options, rankiqa, chosen={"backbones": backbones}, paper=paper
     )
-    print(sweep_report(result, folder, storage))
-    return str(folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Options of jobs: defaults, --smoke, and how a job ends."""
 
 import errno
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -114,6 +117,28 @@ def test_our_own_errors_are_one_line(capsys):
 def test_ctrl_c_says_how_to_go_on(capsys):
     assert code_of(raising(KeyboardInterrupt())) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("reader", "code", "said"), [("head -1", 141, ""), ("cat", 1, "report")])
+def test_a_reader_that_has_seen_enough_ends_the_job_quietly(reader, code, said):
+    script = (
+        "from rankloop.command_line import run_job\n"
+        "def job():\n"
+        "    for _ in range(100000):\n"
+        "        print('line')\n"
+        "    raise BrokenPipeError('of something else')\n"
+        "run_job(job)"
+    )
+    found = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "$0" | {reader}; exit ${{PIPESTATUS[0]}}', script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert found.returncode == code
+    assert said in found.stderr
+    assert found.stderr or not said
+    assert not (code == 141 and found.stderr)
 
 
 def test_a_full_disk_is_named_wherever_it_struck(capsys):

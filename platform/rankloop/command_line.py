@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import re
 import sys
 import traceback
@@ -163,6 +164,16 @@ def _one_line(box: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+def _nobody_reads() -> bool:
+    """Whether who read the output, say ``head``, has seen enough; the rest goes nowhere then."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 def run_job(job: Callable[[], str]) -> None:
     """Run a job, print what it returns (where its results are) last, and exit.
 
@@ -179,6 +190,8 @@ def run_job(job: Callable[[], str]) -> None:
         print("stopped: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(141)
         if advice := remedy(error):
             print(f"error: {first_line(error)}: {advice}", file=sys.stderr)
             sys.exit(1)

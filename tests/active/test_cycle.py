@@ -85,6 +85,7 @@ def test_the_protocol_starts_asks_and_trains_on_all_it_asked_for(done: Campaign)
     report = status_report(done, done.folder)
     assert "cycle 3 was the last" in report
     assert f"{3 * sizes[0]} (" in report
+    assert f"jobs/score.py {run_folder(done, 3)} PHOTOS" in report
 
 
 def test_the_least_certain_items_of_the_pool_are_selected(done: Campaign):

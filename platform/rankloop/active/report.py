@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rankloop.active.campaign import SELECTED, TRAINED, Campaign
+from rankloop.active.cycle import run_folder
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import CURVES, curve, random_baseline
 from rankloop.metrics import metric_title
@@ -48,7 +49,8 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
             ]
             for entry in entries
         ]
-        lines += ["", table(header, rows)]
+        model = run_folder(campaign, entries[-1]["cycle"])
+        lines += ["", table(header, rows), "", f"score: python jobs/score.py {model} PHOTOS"]
     return "\n".join([*lines, "", f"see it in MLflow: {ui_command(storage)}"])
 
 
