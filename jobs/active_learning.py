@@ -48,6 +48,9 @@ Running the same command again goes on after any crash. The last line printed is
 folder."""
 
 
+# Options that decide which image is in which split and what its label is.
+_SPLITTING = ("source_pattern", "split", "crops_per_photo", "labels", "label_error_rate")
+
 SMOKE = {
     "cycles": 2,
     "start_share": 0.2,
@@ -111,11 +114,10 @@ def main() -> str:
     if options.status or options.resync:
         campaign = open_campaign(folder)
         if options.resync:
-            show(campaign, storage)
+            show(campaign, storage, everything=True)
         print(status_report(campaign, storage))
         return str(folder)
     labelling: Labelling = "folder" if options.round else "held_out"
-    campaign = _campaign(folder, options, labelling)
     orders = Orders(
         cycles=None if options.round else options.cycles,
         resources=Resources(options.workers, options.data_workers, options.scoring_workers),
@@ -123,6 +125,7 @@ def main() -> str:
         settled_seconds=options.settled_seconds,
     )
     try:
+        campaign = _campaign(folder, options, labelling)
         answers = drive_by_actor(folder, storage, orders, lambda line: print(line, flush=True))
     except LockedError as error:
         if not options.round:
@@ -167,6 +170,7 @@ def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
             warm_start=not options.from_scratch,
             pairs=options.certainty_pairs,
             dataset=dataset,
+            options={name: getattr(options.data, name) for name in _SPLITTING},
         )
 
     if folder.has(PLAN):

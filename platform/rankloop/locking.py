@@ -23,25 +23,28 @@ LOCK_NAME = "lock.json"
 HEARTBEAT_SECONDS = 30.0
 # A driver on another host counts as dead once its heartbeat is older than this.
 STALE_SECONDS = 300.0
+_SECONDS_BETWEEN_TRIES = 1.0
 # What filesystems answer that lack file locks or hard links (NFS without lockd, FUSE, SMB).
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _log = logging.getLogger("rankloop")
 
 
 @contextmanager
-def locked(folder: Folder) -> Iterator[None]:
+def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the folder for this process while the block runs.
 
     A lock left by a dead process (same host: the process is gone or the machine has booted since;
     other host: no heartbeat for STALE_SECONDS) is taken over. A process that finds its own lock
     taken over, because it could not write heartbeats for so long, is interrupted.
 
+    Args:
+        folder: to hold.
+        patience: seconds to wait for a holder that may turn out to be dead.
+
     Raises:
         LockedError: another live driver holds it.
     """
-    mine = {**_identity(), "heartbeat": time.time()}
-    with _alone(folder):
-        _acquire(folder, mine)
+    mine = _held_by_this_process(folder, time.monotonic() + patience)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
     beat.start()
@@ -52,6 +55,19 @@ def locked(folder: Folder) -> Iterator[None]:
         beat.join()
         if _is_mine(folder, mine):
             folder.remove(LOCK_NAME)
+
+
+def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
+    while True:
+        mine = {**_identity(), "heartbeat": time.time()}
+        try:
+            with _alone(folder):
+                _acquire(folder, mine)
+            return mine
+        except LockedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
 
 
 def _identity() -> dict[str, Any]:

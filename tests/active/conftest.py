@@ -1,6 +1,7 @@
 """A campaign that takes seconds: twenty-odd small photographs, a shallow network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from rankloop.active.campaign import Campaign, Plan, create_campaign
+from rankloop.datasets import prepare
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
 from rankloop.methods.rankiqa_config import RankIQAConfig
@@ -32,6 +34,23 @@ MakeCampaign = Callable[..., Campaign]
 @pytest.fixture(scope="session")
 def scored_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scored_photos(tmp_path_factory.mktemp("scored_photos"))
+
+
+@contextmanager
+def away(folder: Path) -> Iterator[None]:
+    """Take a folder away for a while, also from what was read of it lately."""
+    hidden = folder.with_name("away")
+    folder.rename(hidden)
+    prepare._photograph.cache_clear()
+    try:
+        yield
+    finally:
+        hidden.rename(folder)
+
+
+@pytest.fixture
+def photos_away(scored_photos: Path) -> Callable[[], AbstractContextManager[None]]:
+    return partial(away, scored_photos)
 
 
 @pytest.fixture(scope="session")

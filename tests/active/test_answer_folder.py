@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import pytest
 from rankloop.active.answer_folder import AnswerFolder
 from rankloop.active.campaign import ANSWERS, DONE, LABELS, SELECTED, Campaign
 from rankloop.active.labels import Label, answers_table, labels_table
+from rankloop.errors import DataError, StorageError
 from rankloop.images import decode
-from rankloop.storage import write_parquet
+from rankloop.storage import Folder, write_parquet
 
 SOURCE = AnswerFolder(settled_seconds=0.0)
 
@@ -152,7 +154,7 @@ def test_a_file_that_is_not_whole_is_not_read_at_all(asked, name, content, reaso
 
 def test_a_file_that_is_being_written_is_left_for_the_next_time(asked):
     campaign, images, answers = asked
-    _drop(answers, "anna.csv", "image,score", "000-0001.png,3")
+    _drop(answers, "anna.csv", "image,score", "000-0001.png,3", "")
     _drop(answers, ".hidden.csv", "image,score", "000-0001.png,7")
     patient = AnswerFolder(settled_seconds=60.0)
     found = patient.answers(campaign, 0, images)
@@ -171,7 +173,7 @@ def test_a_file_that_is_being_written_is_left_for_the_next_time(asked):
 def test_late_labels_count_in_the_next_round(asked):
     campaign, images, answers = asked
     write_parquet(campaign.cycle(0), LABELS, labels_table({images[0]: Label(3.0)}))
-    campaign.cycle(0).write_json(DONE, {})
+    campaign.cycle(0).write_json(DONE, {"not_shown": []})
     others = sorted(campaign.items)[4:6]
     SOURCE.ask(campaign, 1, others)
     campaign.cycle(1).write_json(SELECTED, {"items": others})
@@ -182,8 +184,6 @@ def test_late_labels_count_in_the_next_round(asked):
 
 
 def test_names_cannot_be_formulas_for_a_spreadsheet(make_campaign, scored):
-    from dataclasses import replace
-
     rows = scored.images.to_pylist()
     (row,) = [r for r in rows if r["image"] == "40.png"]
     row["image"] = "=HYPERLINK(1)"
@@ -230,7 +230,126 @@ def test_a_copy_of_a_file_is_no_second_annotator(asked):
     for name in ("form.csv", "form (1).csv"):
         _drop(answers, name, "image,score", "000-0001.png,1")
     _drop(answers, "ben.csv", "image,score", "000-0001.png,4")
-    assert SOURCE.answers(campaign, 0, images).labels[images[0]].score == 2.5
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels[images[0]].score == 2.5
+    # It may be the same answer of somebody else, so that it is said.
+    ((_, why),) = found.refused
+    assert "and taken for a copy" in why
+    assert "fill in the column annotator" in why
+
+
+def test_annotators_who_agree_say_who_they_are(asked):
+    campaign, images, answers = asked
+    for who in ("anna", "ben"):
+        _drop(answers, f"{who}.csv", "image,score,annotator", f"000-0001.png,1,{who}")
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels[images[0]] == Label(1.0, 0.0, 2)
+    assert not found.refused
+
+
+def test_a_file_that_moves_after_it_was_taken_in_is_still_the_same(asked):
+    campaign, images, answers = asked
+    _drop(answers, "form.csv", "image,score", "000-0001.png,1", "000-0002.png,4")
+    found = SOURCE.answers(campaign, 0, images)
+    write_parquet(campaign.cycle(0), ANSWERS, answers_table(found.single))
+    (answers / "form.csv").rename(answers / "anna.csv")
+    SOURCE.ask(campaign, 1, sorted(campaign.items)[4:6])
+    later = Path(SOURCE.where(campaign, 1))
+    (later / "form-2.csv").write_bytes((answers / "anna.csv").read_bytes())
+    assert SOURCE.answers(campaign, 1, []).labels == found.labels
+    # A correction counts, and an older file that is touched afterwards does not take it back.
+    _drop(answers, "form.csv", "image,score", "000-0001.png,7")
+    corrected = SOURCE.answers(campaign, 1, [])
+    assert corrected.labels == {images[0]: Label(7.0), images[1]: Label(4.0)}
+    write_parquet(campaign.cycle(1), ANSWERS, answers_table(corrected.single))
+    ahead = time.time() + 50
+    os.utime(answers / "anna.csv", (ahead, ahead))
+    assert SOURCE.answers(campaign, 2, []).labels == corrected.labels
+
+
+def test_the_newest_answer_counts_in_whichever_folder_it_is(asked):
+    campaign, images, answers = asked
+    SOURCE.ask(campaign, 1, sorted(campaign.items)[4:6])
+    later = Path(SOURCE.where(campaign, 1))
+    _drop(later, "a.csv", "image,score,annotator", "000-0001.png,9,anna")
+    _drop(answers, "b.csv", "image,score,annotator", "000-0001.png,2,anna")
+    for folder, name, age in ((later, "a.csv", 90), (answers, "b.csv", 30)):
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+    assert SOURCE.answers(campaign, 1, []).labels == {images[0]: Label(2.0)}
+
+
+def test_no_file_stops_a_round(asked):
+    campaign, images, answers = asked
+    # Too late for a date of Python's.
+    dates = pa.array([2**50] * 2, pa.timestamp("ms"))
+    names = [_real(answers, name) for name in ("000-0001.png", "000-0002.png")]
+    table = pa.table({"image": names, "score": [4.0, 5.0], "date": dates})
+    pq.write_table(table, answers / "dates.parquet")
+    huge = pa.table({"image": names[:1], "score": ["9" * 400]})
+    pq.write_table(huge, answers / "huge.parquet")
+    (answers / "gone.csv").symlink_to(answers / "nowhere.csv")
+    (answers / "folder.csv").mkdir()
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[0]: Label(4.0), images[1]: Label(5.0)}
+    assert [where.rpartition("/")[2] for where, _ in found.refused] == ["huge.parquet, line 1"]
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_listed(asked, monkeypatch):
+    campaign, images, answers = asked
+    _drop(answers, "a.csv", "image,score", "000-0001.png,3")
+    _drop(answers, "b.csv", "image,score", "000-0002.png,3.5")
+    read = Folder.read_bytes
+
+    def gone(self: Folder, name: str) -> bytes:
+        if name == "a.csv":
+            raise StorageError("cannot read a.csv")
+        return read(self, name)
+
+    monkeypatch.setattr(Folder, "read_bytes", gone)
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[1]: Label(3.5)}
+    assert found.refused == [(f"{answers}/a.csv", "cannot read a.csv")]
+
+
+def test_a_last_line_without_an_end_waits(asked):
+    campaign, images, answers = asked
+    _drop(answers, "a.csv", "image,score", "000-0001.png,4")
+    earlier = time.time() - 60
+    os.utime(answers / "a.csv", (earlier, earlier))
+    patient = AnswerFolder(settled_seconds=5.0)
+    found = patient.answers(campaign, 0, images)
+    assert not found.labels
+    ((_, why),) = found.refused
+    assert "its last line has no end" in why
+    earlier -= 600
+    os.utime(answers / "a.csv", (earlier, earlier))
+    assert patient.answers(campaign, 0, images).labels == {images[0]: Label(4.0)}
+
+
+def test_names_with_blanks_at_their_ends_are_labelled(make_campaign, scored):
+    rows = scored.images.to_pylist()
+    (row,) = [r for r in rows if r["image"] == "40.png"]
+    row["image"] = " 40.png "
+    dataset = replace(scored, images=scored.images.from_pylist(rows, scored.images.schema))
+    campaign = make_campaign(dataset=dataset, labelling="folder")
+    SOURCE.ask(campaign, 0, [" 40.png "])
+    answers = Path(SOURCE.where(campaign, 0))
+    form = (answers.parent / "form.csv").read_text()
+    (answers / "a.csv").write_text(form.replace(".png,,,", ".png,3,,", 1))
+    (answers / "b.csv").write_text("image,score\n 40.png ,5")
+    found = SOURCE.answers(campaign, 0, [" 40.png "])
+    assert not found.refused
+    assert found.labels[" 40.png "].score == 4.0
+
+
+def test_a_request_of_which_nothing_can_be_shown_is_none(make_campaign, photos_away):
+    campaign = make_campaign(labelling="folder")
+    images = sorted(campaign.items)[:2]
+    shown = pytest.raises(DataError, match="none of the 2 images to ask about can be shown")
+    with photos_away(), shown:
+        SOURCE.ask(campaign, 0, images)
+    SOURCE.ask(campaign, 0, images)
+    assert list(SOURCE.answers(campaign, 0, images).asked) == images
 
 
 def test_damaged_parquet_files_are_refused(asked):

@@ -2,11 +2,20 @@ from dataclasses import replace
 
 import pytest
 
-from rankloop.active.campaign import LABELS, PLAN, create_campaign, open_campaign, share_of
+from rankloop.active.campaign import (
+    DONE,
+    LABELS,
+    PLAN,
+    SELECTED,
+    create_campaign,
+    open_campaign,
+    share_of,
+)
 from rankloop.active.items import items_of
 from rankloop.active.labels import Label, labels_table
 from rankloop.datasets.dataset import Dataset, split_indices
 from rankloop.errors import ConfigError, StorageError
+from rankloop.methods.rankiqa import ladder_rows
 from rankloop.storage import open_folder, write_parquet
 
 
@@ -61,6 +70,29 @@ def test_labels_of_cycles_add_up_and_the_newest_counts(make_campaign):
     found = {row["image"]: (row["score"], row["spread"]) for row in data.dataset.images.to_pylist()}
     assert (found[one], found[two], found[three]) == ((3.0, None), (5.0, 1.5), (None, None))
     assert data.load(campaign.items[one].rows[0]).shape == (60, 80, 3)
+
+
+def test_ladders_are_made_of_the_same_photographs_in_every_cycle(make_campaign):
+    campaign = make_campaign()
+    rows = [ladder_rows(campaign.data({}), 1.0, seed=0).tolist()]
+    names = sorted(campaign.truth)
+    for count in (5, len(names) - 1, len(names)):
+        labels = {name: campaign.truth[name] for name in names[:count]}
+        rows.append(ladder_rows(campaign.data(labels), 1.0, seed=0).tolist())
+    assert rows[1:] == rows[:1] * 3
+    people = make_campaign("people", labelling="folder")
+    unscored = {people.items[name].rows[0] for name in people.items}
+    labels = {name: Label(3.0) for name in sorted(people.items)[:3]}
+    assert set(ladder_rows(people.data(labels), 1.0, seed=0).tolist()) == unscored
+
+
+def test_what_could_not_be_shown_is_back_in_the_pool(make_campaign):
+    campaign = make_campaign(labelling="folder")
+    one, two, *others = sorted(campaign.items)
+    campaign.cycle(0).write_json(SELECTED, {"items": [one, two]})
+    assert campaign.pool(1) == others
+    campaign.cycle(0).write_json(DONE, {"not_shown": [one]})
+    assert campaign.pool(1) == [one, *others]
 
 
 def test_the_same_campaign_is_opened_and_another_refused(make_campaign):

@@ -16,6 +16,7 @@ from rankloop.methods.rankiqa import RANKIQA
 from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.randomness import rng
 from rankloop.ranking.nested_crops import nested_crops
+from rankloop.ranking.ranked_set import RankedSet
 from rankloop.ranking.recipes import RECIPES
 
 CONFIG = make_config(
@@ -104,6 +105,23 @@ def test_released_levels_are_looked_at_in_one_place():
             for row, square in zip((2, 4, 9), made.images, strict=True)
         ]
         assert set.intersection(*places)
+
+
+def test_every_image_of_a_pair_is_looked_at():
+    looked: list[int] = []
+
+    def ranked_set(image: np.ndarray, random: np.random.Generator, config: object) -> RankedSet:
+        looked.append(int(image[0, 0, 0]))
+        return RANKIQA.ranked_set(image, random, config)
+
+    images = {row: np.clip(_photo(0), 10, 240) for row in (3, 5)}
+    images[3][0, 0], images[5][0, 0] = 3, 5
+    method = replace(RANKIQA, ranked_set=ranked_set)
+    for pairs, expected in ((10, [3, 5]), (100, [3, 5] * 5)):
+        looked.clear()
+        item = Item("a | b", (3, 5))
+        certainty_sets(item, images.__getitem__, method, CONFIG, seed=0, pairs=pairs)
+        assert looked == expected
 
 
 @pytest.mark.parametrize("name", ["nested_crops", "blur_x_jpeg"])

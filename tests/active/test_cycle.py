@@ -1,12 +1,15 @@
 """Cycles on a real Ray: what is done is not done again, and ends as if nothing had happened."""
 
+import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rankloop.active.answer_folder import AnswerFolder
 from rankloop.active.campaign import (
     DONE,
     LABELS,
@@ -19,11 +22,12 @@ from rankloop.active.campaign import (
 from rankloop.active.conductor import Orders, drive
 from rankloop.active.cycle import Resources, run_cycle, run_folder
 from rankloop.active.held_out import HeldOutLabels
+from rankloop.active.label_source import Answers
 from rankloop.active.labels import Label
 from rankloop.active.pool_scores import score_items
 from rankloop.active.report import status_report
 from rankloop.active.view import curve, random_baseline
-from rankloop.errors import LockedError
+from rankloop.errors import DataError, LockedError
 from rankloop.locking import locked
 from rankloop.storage import open_folder, read_parquet
 from rankloop.training.checkpoints import load_latest
@@ -276,6 +280,78 @@ def test_items_that_cannot_be_read_are_listed_and_not_selected(make_campaign, sc
     assert "does not exist" in rows[gone]["error"]
     assert rows[gone]["certainty"] is None
     assert gone not in campaign.selected(1)
+
+
+def test_labels_that_were_taken_in_stay_if_the_cycle_is_cut_off_then(make_campaign):
+    campaign = make_campaign(labelling="folder")
+    source = AnswerFolder(settled_seconds=0.0)
+    first, second = sorted(campaign.items)[:2]
+    campaign.cycle(0).write_json(SELECTED, {"items": [first, second]})
+    source.ask(campaign, 0, [first, second])
+    answers = Path(source.where(campaign, 0))
+    (answers / "a.csv").write_text(f"image,score\n{first},1\n{second},2\n")
+    assert run_cycle(campaign, 0, source, HERE) is None
+    labels = campaign.labels(1)
+    assert labels == {first: Label(1.0), second: Label(2.0)}
+    (answers / "a.csv").unlink()
+    (answers / "b.csv").write_text(f"image,score\n{first},7\n")
+    # Killed between the labels and the end, and between the answers and the labels.
+    for gone in ((DONE,), (DONE, LABELS)):
+        for name in gone:
+            campaign.cycle(0).remove(name)
+        assert run_cycle(campaign, 0, source, HERE) is None
+        assert campaign.labels(1)[second] == Label(2.0)
+        assert (campaign.labels(1) == labels) == (gone == (DONE,))
+
+
+def test_a_pool_that_cannot_be_read_for_a_while_is_not_used_up(make_campaign, photos_away):
+    campaign = make_campaign(labelling="folder")
+    orders = Orders(None, HERE, settled_seconds=0.0)
+    storage = campaign.folder / ".." / ".."
+    run_cycle(campaign, 0, HeldOutLabels(), HERE)
+    with pytest.raises(KeyError):
+        run_cycle(campaign, 1, HeldOutLabels(), HERE)
+    for name in (SCORES, SELECTED):
+        campaign.cycle(1).remove(name)
+    refused = pytest.raises(DataError, match=r"none of the \d+ items that are left can be scored")
+    with photos_away(), refused:
+        drive(campaign.folder, storage, orders, lambda line: None)
+    answers = drive(campaign.folder, storage, orders, lambda line: None)
+    assert answers is not None
+    assert len(answers.missing) == len(campaign.selected(1)) > 0
+
+
+def test_shares_that_have_no_exact_double_are_enough(make_campaign):
+    class Some(HeldOutLabels):
+        def answers(self, campaign, number, questions):
+            asked = [f"{i}" for i in range(100)]
+            labels = {name: Label(float(name)) for name in asked[:55]}
+            return Answers(labels, asked, asked[55:])
+
+    campaign = make_campaign()
+    assert run_cycle(campaign, 0, Some(), HERE, enough=0.56) is not None
+    assert run_cycle(campaign, 0, Some(), HERE, enough=0.55) is None
+
+
+def test_a_driver_told_so_waits_for_a_lock_that_may_be_a_dead_ones(make_campaign, monkeypatch):
+    campaign = make_campaign()
+    beat = {"host": "elsewhere", "boot": 0.0, "pid": 1, "started": 0.0, "heartbeat": time.time()}
+    campaign.folder.write_json("lock.json", beat)
+    storage = campaign.folder / ".." / ".."
+    begun = time.monotonic()
+    with pytest.raises(LockedError, match="elsewhere"):
+        drive(campaign.folder, storage, Orders(1, HERE), print, patience=1.5)
+    assert time.monotonic() - begun >= 1.5
+    monkeypatch.setattr("rankloop.locking.STALE_SECONDS", time.time() - beat["heartbeat"] + 1.0)
+    told: list[str] = []
+    drive(campaign.folder, storage, Orders(1, HERE), told.append, patience=30.0)
+    assert campaign.cycles_done() == 2
+    (line,) = [line for line in told if line.startswith("cycle 1: took")][-1:]
+    assert re.fullmatch(
+        r"cycle 1: took \d+ s: training \d+ s, evaluation \d+ s, scoring \d+ s, "
+        r"other \d+ s \(\d+ %\)",
+        line,
+    )
 
 
 def test_two_at_once_are_refused(make_campaign):

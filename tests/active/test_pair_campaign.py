@@ -89,7 +89,9 @@ def test_held_out_labels_are_the_training_pairs(make_pair_campaign, compared: Da
 
 def test_pairs_to_ask_about_are_a_circle_without_those_that_are_labelled(compared: Dataset):
     unlabelled = replace(compared, pairs=compared.pairs.slice(0, 0))
-    images = [r["image"] for r in compared.images.to_pylist() if r["split"] == "train"]
+    rows = [r for r in compared.images.to_pylist() if r["split"] == "train"]
+    images = [r["image"] for r in rows if r["score"] is None]
+    assert 5 < len(images) < len(rows), "what scores say need not be asked"
     circle = candidate_pairs(unlabelled, seed=3)
     assert len(circle) == len(images)
     assert Counter(name for pair in circle for name in pair) == dict.fromkeys(images, 2)
@@ -101,7 +103,8 @@ def test_pairs_to_ask_about_are_a_circle_without_those_that_are_labelled(compare
 
 @pytest.mark.parametrize(("images", "pairs"), [(1, 0), (2, 1), (3, 3)])
 def test_a_few_images_have_few_pairs(compared: Dataset, images: int, pairs: int):
-    rows = [r for r in compared.images.to_pylist() if r["split"] == "train"][:images]
+    rows = [{**r, "score": None} for r in compared.images.to_pylist() if r["split"] == "train"]
+    rows = rows[:images]
     table = pa.Table.from_pylist(rows, compared.images.schema)
     found = candidate_pairs(replace(compared, images=table, pairs=compared.pairs.slice(0, 0)), 0)
     assert len(found) == pairs
@@ -116,6 +119,17 @@ def test_a_pair_without_a_majority_has_no_order(make_pair_campaign):
     one, two = (tuple(names[row] for row in campaign.rows_of(name)) for name in (first, second))
     assert _training_pairs(campaign.data(labels).dataset) == own | {one, two[::-1]}
     assert campaign.can_train({})
+    assert campaign.label_count(labels) == len(own) + 2
+
+
+def test_what_votes_contradict_is_not_asked_about(make_pair_campaign, compared: Dataset):
+    rows = compared.pairs.to_pylist()
+    known = [row for row in rows if row["split"] == "train"]
+    contrary = {**known[0], "better": known[0]["worse"], "worse": known[0]["better"]}
+    pairs = pa.Table.from_pylist([*rows, contrary, known[1]], compared.pairs.schema)
+    campaign = make_pair_campaign(replace(compared, pairs=pairs))
+    learned = _training_pairs(campaign.data(campaign.truth).dataset)
+    assert learned == {(row["better"], row["worse"]) for row in known[1:]}
 
 
 def test_ties_alone_are_not_enough_to_train(make_pair_campaign, compared: Dataset):

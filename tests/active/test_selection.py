@@ -33,12 +33,15 @@ def test_a_draw_decides_among_equals_whatever_their_order():
     assert chosen != sorted(chosen)
 
 
-def _k_centre(places: list[np.ndarray], count: int) -> list[int]:
-    """Greedily, by loops, from the first."""
-    chosen = [0]
+def _k_centre(places: list[np.ndarray], asked: list[np.ndarray], count: int) -> list[int]:
+    """Greedily, by loops; from the first, if there is no centre yet."""
+    chosen: list[int] = []
     while len(chosen) < min(count, len(places)):
+        centres = [*asked, *(places[j] for j in chosen)]
         distances = [
-            -1.0 if i in chosen else min(float(np.linalg.norm(place - places[j])) for j in chosen)
+            -1.0
+            if i in chosen
+            else min((float(np.linalg.norm(place - centre)) for centre in centres), default=0.0)
             for i, place in enumerate(places)
         ]
         chosen.append(int(np.argmax(distances)))
@@ -46,13 +49,16 @@ def _k_centre(places: list[np.ndarray], count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_diverse_items_are_those_of_loops(count):
+@pytest.mark.parametrize("before", [0, 4])
+def test_diverse_items_are_those_of_loops(count, before):
     generator = np.random.default_rng(count)
+    asked = list(generator.normal(size=(before, 5)))
     certainties = {name: float(generator.random()) for name in NAMES}
     features = {name: generator.normal(size=5) for name in NAMES}
     candidates = sorted(certainties, key=certainties.__getitem__)[: 4 * count]
-    expected = [candidates[i] for i in _k_centre([features[n] for n in candidates], count)]
-    assert diverse_items(certainties, features, count, seed=0, cycle=1) == expected
+    places = [features[name] for name in candidates]
+    expected = [candidates[i] for i in _k_centre(places, asked, count)]
+    assert diverse_items(certainties, features, asked, count, seed=0, cycle=1) == expected
 
 
 def test_near_duplicates_are_not_asked_about_twice():
@@ -63,11 +69,32 @@ def test_near_duplicates_are_not_asked_about_twice():
     for i in range(6):
         features[f"other {i}"] = generator.normal(0, 5, 4)
     assert all(name.startswith("burst") for name in least_certain(certainties, 4, seed=0, cycle=0))
-    chosen = diverse_items(certainties, features, 4, seed=0, cycle=0)
+    chosen = diverse_items(certainties, features, [], 4, seed=0, cycle=0)
     assert sum(name.startswith("burst") for name in chosen) == 1
+    # Nor in the cycle after one that asked about one of them.
+    left = {name: value for name, value in certainties.items() if name not in chosen}
+    asked = [features[name] for name in chosen]
+    again = diverse_items(left, features, asked, 3, seed=0, cycle=1)
+    assert not any(name.startswith("burst") for name in again)
+
+
+def test_many_candidates_are_divided(monkeypatch):
+    monkeypatch.setattr("rankloop.active.selection.MOST", 10)
+    generator = np.random.default_rng(1)
+    certainties = {f"{i:03d}": float(generator.random()) for i in range(200)}
+    features = {name: generator.normal(size=3) for name in certainties}
+    asked = list(generator.normal(size=(30, 3)))
+    chosen = diverse_items(certainties, features, asked, 40, seed=0, cycle=1)
+    assert len(set(chosen)) == 40
+    assert set(chosen) <= set(least_certain(certainties, 160, seed=0, cycle=1))
+    assert diverse_items(certainties, features, asked, 40, seed=0, cycle=1) == chosen
+    assert diverse_items(certainties, features, asked, 40, seed=0, cycle=2) != chosen
+    few = {name: features[name] for name in chosen[:5]}
+    found = diverse_items(certainties, few, asked, 40, seed=0, cycle=1)
+    assert set(found) == set(few)
 
 
 def test_an_empty_pool_gives_nothing():
     assert random_items([], 3, seed=0, cycle=1) == []
     assert least_certain({}, 3, seed=0, cycle=1) == []
-    assert diverse_items({}, {}, 3, seed=0, cycle=1) == []
+    assert diverse_items({}, {}, [], 3, seed=0, cycle=1) == []

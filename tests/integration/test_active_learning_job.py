@@ -122,7 +122,7 @@ def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     output, _ = finish(start("active_learning.py", storage, *arguments))
     assert (campaign / "cycle-001" / "trained.json").read_bytes() == before
     labels = pq.read_table(campaign / "cycle-001" / "labels.parquet").to_pylist()
-    assert sorted(row["image"] for row in labels) == sorted(row["name"] for row in rows)
+    assert sorted(row["question"] for row in labels) == sorted(row["name"] for row in rows)
     done = json.loads((campaign / "cycle-001" / "done.json").read_text())
     where = f"{request / 'answers' / 'anna.csv'}, line 4"
     assert done["refused"] == [[where, "image 'other.png' was not asked about"]]
@@ -154,6 +154,8 @@ def _processes(title: str, driver: subprocess.Popen[str]) -> list[psutil.Process
 
 
 TITLES = {"actor": "ray::_Conductor", "training": "RayTrainWorker", "scoring": "MapWorker"}
+# Seconds from kill to kill, at most: scoring is over soon.
+LONGEST = {"driver": 8.0, "actor": 8.0, "training": 8.0, "scoring": 2.0}
 
 
 @pytest.mark.slow
@@ -173,7 +175,7 @@ def test_killed_twenty_times_the_campaign_makes_the_same_decisions(
             job, stdout=log, stderr=log, env=environment(), cwd=tmp_path, start_new_session=True
         )
         while driver.poll() is None:
-            moment = time.monotonic() + rng(0, "kill", victim, kills).uniform(0.2, 8.0)
+            moment = time.monotonic() + rng(0, "kill", victim, kills).uniform(0.2, LONGEST[victim])
             while driver.poll() is None and time.monotonic() < moment:
                 time.sleep(0.05)
             if kills == KILLS or driver.poll() is not None:
@@ -195,5 +197,4 @@ def test_killed_twenty_times_the_campaign_makes_the_same_decisions(
     campaign = storage / "active_learning" / "campaign"
     assert _decisions(campaign) == undisturbed
     print(f"{victim}: {kills} kills, {runs} runs of the command")
-    # Scoring is over before it could be killed so often.
-    assert kills == KILLS or (victim == "scoring" and kills >= 2)
+    assert kills == KILLS

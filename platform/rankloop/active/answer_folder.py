@@ -5,22 +5,18 @@ import hashlib
 import io
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
-
+from rankloop.active.answer_files import read_answers
 from rankloop.active.campaign import Campaign
-from rankloop.active.forms import FORMS, Form
+from rankloop.active.forms import FORMS
 from rankloop.active.label_source import Answers
-from rankloop.active.labels import Label
-from rankloop.errors import ImageError
+from rankloop.active.labels import Answer, Label
+from rankloop.errors import DataError, ImageError
 from rankloop.images import encode
-from rankloop.storage import Folder, explained
+from rankloop.storage import Folder
 
 REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
 # A file that was changed within so many seconds may not be whole yet.
@@ -50,7 +46,11 @@ class AnswerFolder:
         return str(_request(campaign, number) / ANSWERS)
 
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
-        """Write the images, the form and the instructions; the list of files last."""
+        """Write the images, the form and the instructions; the list of files last.
+
+        Raises:
+            DataError: none of the images can be read.
+        """
         request, form = _request(campaign, number), FORMS[campaign.method.learns_from]
         if request.has(LIST) or not questions:
             return
@@ -70,6 +70,11 @@ class AnswerFolder:
             for side, data in zip(form.sides, shown, strict=True):
                 (request / "images").write_bytes(f"{stem}{side}.png", data)
             files[f"{stem}.png" if len(shown) == 1 else stem] = name
+        if not files:
+            raise DataError(
+                f"none of the {len(questions)} {form.question}s to ask about can be shown, the "
+                f"first since {unreadable[0][1]}: bring the images back"
+            )
         (request / ANSWERS).write_bytes(".keep", b"")
         known = campaign.plan.dataset
         direction = "higher is better" if known["higher_is_better"] else "lower is better"
@@ -94,96 +99,50 @@ class AnswerFolder:
         Answers that earlier cycles took in stay, whatever has become of their files; a newer one of
         the same annotator takes the place of an older one.
         """
-        lists = [
-            _request(campaign, cycle).read_json(LIST)["files"]
-            for cycle in range(number + 1)
-            if _request(campaign, cycle).has(LIST)
-        ]
         form = FORMS[campaign.method.learns_from]
+        requests = [_request(campaign, cycle) for cycle in range(number + 1)]
+        lists = [request.read_json(LIST)["files"] for request in requests if request.has(LIST)]
         shown = {file: name for files in lists for file, name in files.items()}
         # What the form calls a question is never taken for the data set's own name.
-        known = {name: name for name in shown.values()} | shown
-        said = {(name, who): value for name, who, value in campaign.answers(number)}
+        known = {name.strip(): name for name in shown.values()} | shown
+        # Those of this cycle are there if it was cut off.
+        said = {(one.question, one.annotator): one for one in campaign.answers(number + 1)}
+        taken = campaign.taken_files(number + 1)
         refused: list[tuple[str, str]] = []
-        for cycle in range(number + 1):
-            folder = _request(campaign, cycle) / ANSWERS
-            for where, annotator, row, value in self._lines(folder, form, refused):
-                given = str(row[form.question])
-                name = known.get(given)
-                if name is None:
-                    refused.append((where, f"{form.question} {given!r} was not asked about"))
-                elif row.get("name") not in (None, "", name, _harmless(name)):
-                    refused.append((where, f"{given} is {name!r}, not {row['name']!r}"))
-                else:
-                    said[name, annotator] = value
+        lines = read_answers(
+            [request / ANSWERS for request in requests],
+            form,
+            refused,
+            taken=taken,
+            settled_seconds=self.settled_seconds,
+        )
+        for line in lines:
+            given = str(line.row[form.question])
+            name = known.get(given.strip())
+            if name is None:
+                refused.append((line.where, f"{form.question} {given!r} was not asked about"))
+            elif not _names(line.row.get("name"), name):
+                why = f"{given} is {name!r}, not {line.row['name']!r}"
+                refused.append((line.where, why))
+            else:
+                answer = Answer(name, line.annotator, line.value, line.digest, line.file)
+                key = (name, line.annotator)
+                # What was taken in has had its turn: a file that was touched since is not newer.
+                said[key] = said.get(key, answer) if line.digest in taken else answer
         of_each: dict[str, list[float]] = defaultdict(list)
-        for (name, _), value in sorted(said.items()):
-            of_each[name].append(value)
+        for key in sorted(said):
+            of_each[key[0]].append(said[key].value)
         labels = {name: _label(values) for name, values in of_each.items()}
         spreads = [(name, label.spread) for name, label in labels.items() if label.spread]
-        asked = [name for name in questions if name in known]
+        asked = [name for name in questions if name in shown.values()]
         return Answers(
             labels,
             asked=asked,
             missing=[name for name in asked if name not in labels],
-            single=[(name, who, value) for (name, who), value in said.items()],
+            single=list(said.values()),
             refused=refused,
             disagreements=sorted(spreads, key=lambda entry: -entry[1]),
         )
-
-    def _lines(
-        self, folder: Folder, form: Form, refused: list[tuple[str, str]]
-    ) -> Iterator[tuple[str, str, Mapping[str, Any], float]]:
-        """Where, annotator, cells and value of every line; a file that is not whole gives none."""
-        seen: set[bytes] = set()
-        for info in self._files(folder, refused):
-            name = info.base_name
-            data = folder.read_bytes(name)
-            if data in seen:
-                # A copy, which another annotator's file is not.
-                continue
-            seen.add(data)
-            try:
-                rows = _read(data, name, form)
-            # Of a damaged Parquet file also OSError.
-            except (ValueError, OSError, pa.ArrowException) as error:
-                refused.append((f"{folder}/{name}", f"it cannot be read ({error}): correct it"))
-                continue
-            for line, row in rows:
-                where = f"{folder}/{name}, line {line}"
-                if row[form.answer] in (None, ""):
-                    continue
-                try:
-                    value = form.value(row[form.answer])
-                except ValueError as error:
-                    refused.append((where, str(error)))
-                    continue
-                annotator = str(row.get("annotator") or name.rpartition(".")[0])
-                yield where, annotator, row, value
-
-    def _files(self, folder: Folder, refused: list[tuple[str, str]]) -> list[pafs.FileInfo]:
-        """Answers that nobody is writing any more, the oldest first."""
-        with explained(f"list {folder}"):
-            found = folder.filesystem.get_file_info(
-                pafs.FileSelector(folder.path, allow_not_found=True)
-            )
-        files = [
-            info
-            for info in found
-            if info.type == pafs.FileType.File and not info.base_name.startswith(".")
-        ]
-        kept = []
-        for info in sorted(files, key=lambda info: (info.mtime_ns or 0, info.base_name)):
-            if not info.base_name.lower().endswith((".csv", ".parquet")):
-                refused.append((f"{folder}/{info.base_name}", "it is neither .csv nor .parquet"))
-                continue
-            age = datetime.now(UTC).timestamp() - (info.mtime_ns or 0) / 1e9
-            if self.settled_seconds and age < self.settled_seconds:
-                why = "it is being written, or its clock is ahead; it is read another time"
-                refused.append((f"{folder}/{info.base_name}", why))
-                continue
-            kept.append(info)
-        return kept
 
 
 def _request(campaign: Campaign, number: int) -> Folder:
@@ -194,43 +153,14 @@ def _span(scores: Sequence[float]) -> str:
     return f"; known ones are from {min(scores):g} to {max(scores):g}" if scores else ""
 
 
+def _names(cell: Any, name: str) -> bool:
+    """Whether a form's cell, if it is filled, is this name."""
+    return cell in (None, "") or str(cell).strip() in (name.strip(), _harmless(name).strip())
+
+
 def _harmless(name: str) -> str:
     # Spreadsheets run what begins so.
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
-
-
-def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return numbered rows of a file with the form's columns.
-
-    Raises:
-        ValueError: a column is missing (says the file's), or the file is cut off.
-    """
-    if name.lower().endswith(".parquet"):
-        table = pq.read_table(io.BytesIO(data))
-        _check_columns(table.column_names, form)
-        return list(enumerate(table.to_pylist(), 1))
-    text = data.decode("utf-8-sig")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
-    if not lines:
-        raise ValueError("it is empty")
-    header = [cell.lower() for cell in lines[0][1]]
-    _check_columns(header, form)
-    for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise ValueError(
-                f"line {number} has {len(cells)} cells and the header {len(header)}; is it cut off?"
-            )
-    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
-
-
-def _check_columns(found: Sequence[str], form: Form) -> None:
-    for column in (form.question, form.answer):
-        if column not in found:
-            raise ValueError(f"it has no column {column!r}, only {', '.join(found)}")
 
 
 def _label(values: Sequence[float]) -> Label:

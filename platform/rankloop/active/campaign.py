@@ -7,16 +7,17 @@ killed, whoever comes next makes the same decisions from what is there.
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from rankloop.active.items import Item, candidate_pairs, items_of, pair_items
-from rankloop.active.labels import Label, answers_of, labels_of, labels_table
+from rankloop.active.labels import Answer, Label, answers_of, labels_of, labels_table
 from rankloop.active.selection import Strategy
-from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.dataset import Dataset, split_indices
 from rankloop.datasets.loaders import file_loader
 from rankloop.errors import ConfigError, StorageError
 from rankloop.locking import locked
@@ -55,6 +56,7 @@ class Plan:
         warm_start: whether a cycle begins with the weights of the one before (Algorithm 1).
         pairs: K of eq. 15.
         dataset: name, score name, direction and annotator of the data.
+        options: how the data were split and labelled.
     """
 
     method: str
@@ -67,6 +69,7 @@ class Plan:
     warm_start: bool
     pairs: int
     dataset: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,18 +159,32 @@ class Campaign:
                 found |= labels_of(read_parquet(self.cycle(number), LABELS))
         return found
 
-    def answers(self, before: int) -> list[tuple[str, str, float]]:
-        """All (question, annotator, value) that cycles before one took in; the newest of each."""
-        found: dict[tuple[str, str], float] = {}
-        for number in range(before):
-            if self.cycle(number).has(ANSWERS):
-                table = read_parquet(self.cycle(number), ANSWERS)
-                found |= {(asked, who): value for asked, who, value in answers_of(table)}
-        return [(asked, who, value) for (asked, who), value in found.items()]
+    def answers(self, before: int) -> list[Answer]:
+        """All answers that cycles before one took in; of each annotator the newest per question."""
+        found = {(one.question, one.annotator): one for one in self._all_answers(before)}
+        return list(found.values())
+
+    def taken_files(self, before: int) -> dict[str, str]:
+        """Files that cycles before one took answers from: digest of the content to name."""
+        return {one.digest: one.file for one in reversed(self._all_answers(before))}
+
+    def _all_answers(self, before: int) -> list[Answer]:
+        cycles = [self.cycle(number) for number in range(before)]
+        return [
+            answer
+            for cycle in cycles
+            if cycle.has(ANSWERS)
+            for answer in answers_of(read_parquet(cycle, ANSWERS))
+        ]
 
     def pool(self, before: int) -> list[str]:
-        """Items that no cycle before one asked about, sorted."""
-        asked = {name for number in range(before) for name in self.selected(number)}
+        """Items that no cycle before one asked about, sorted; those it could not show are back."""
+        asked: set[str] = set()
+        for number in range(before):
+            cycle = self.cycle(number)
+            shown = set(self.selected(number))
+            hidden = set(cycle.read_json(DONE)["not_shown"]) if cycle.has(DONE) else set()
+            asked |= {name for name in shown if hidden.isdisjoint(self.questions_of([name]))}
         return sorted(set(self.items) - asked)
 
     def labelled_items(self, before: int) -> set[str]:
@@ -187,12 +204,22 @@ class Campaign:
         return self.items[question].rows if self.asks_pairs else (self._rows[question],)
 
     @cached_property
+    def _unlabelled(self) -> np.ndarray:
+        """Training rows without a score at the beginning: what ranks are learned from stays."""
+        images = self.dataset.images
+        known = images["score"].is_valid().to_numpy()
+        rows = split_indices(self.dataset, "train")
+        found: np.ndarray = rows[~known[rows]]
+        return found
+
+    @cached_property
     def _rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.image_names)}
 
     def label_count(self, labels: Mapping[str, Label]) -> int:
         """How many labels training learns from: those that the data have themselves, and more."""
-        return len(self._own_values()) + len(labels)
+        used = [label for label in labels.values() if label.score or not self.asks_pairs]
+        return len(self._own_values()) + len(used)
 
     def can_train(self, labels: Mapping[str, Label]) -> bool:
         """Whether some image is known to be better than another."""
@@ -211,7 +238,8 @@ class Campaign:
         A pair that as many call better as worse has no order.
         """
         dataset = self._with_orders(labels) if self.asks_pairs else self._with_scores(labels)
-        return TrainingData(dataset, file_loader(dataset, self.method.image_size(self.config)))
+        load = file_loader(dataset, self.method.image_size(self.config))
+        return TrainingData(dataset, load, unlabelled=self._unlabelled)
 
     def _with_orders(self, labels: Mapping[str, Label]) -> Dataset:
         names, known = self.image_names, self.dataset.pairs
@@ -339,15 +367,17 @@ def _held_out_pairs(
 ) -> tuple[pa.Table, list[tuple[str, str]], dict[str, Label]]:
     """Pairs that stay, those to be asked about, and what is known of these."""
     rows = pairs.to_pylist()
-    # By name, so that the order of the two gives nothing away.
-    ordered = {
-        (min(row["better"], row["worse"]), max(row["better"], row["worse"])): row["better"]
-        for row in rows
-        if row["split"] == "train"
-    }
-    truth = {f"{a} | {b}": Label(1.0 if best == a else -1.0) for (a, b), best in ordered.items()}
+    votes: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row["split"] == "train":
+            # By name, so that the order of the two gives nothing away.
+            a, b = sorted((row["better"], row["worse"]))
+            votes[a, b] = votes.get((a, b), 0) + (1 if row["better"] == a else -1)
+    # What votes and scores say the opposite of is not known.
+    known = {pair: vote for pair, vote in votes.items() if vote}
+    truth = {f"{a} | {b}": Label(1.0 if vote > 0 else -1.0) for (a, b), vote in known.items()}
     kept = [row for row in rows if row["split"] != "train"]
-    return pa.Table.from_pylist(kept, schema=pairs.schema), list(ordered), truth
+    return pa.Table.from_pylist(kept, schema=pairs.schema), list(known), truth
 
 
 def _with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:

@@ -50,11 +50,13 @@ def certainty_sets(
     images = [load(row) for row in item.rows]
     sets: list[RankedSet] = []
     found = number = failures = 0
-    while found < pairs:
+    # Each of an item's images is looked at, in turns.
+    while found < pairs or number < len(images):
+        place = number % len(images)
         generator = rng(seed, "certainty", item.name, number)
         number += 1
         try:
-            made = _ranked_set(item, images, generator, method, config)
+            made = _ranked_set(item, images, place, generator, method, config)
         except ImageError:
             failures += 1
             if failures == MAX_ATTEMPTS:
@@ -72,6 +74,7 @@ def certainty_sets(
 def _ranked_set(
     item: Item,
     images: Sequence[np.ndarray],
+    place: int,
     generator: np.random.Generator,
     method: Method,
     config: Any,
@@ -79,8 +82,7 @@ def _ranked_set(
     if item.levels and method.image_size(config) is None:
         squares = aligned_sub_images(images, generator, config.input_size)
         return RankedSet(squares, np.array(item.levels)[:, np.newaxis])
-    image = images[int(generator.integers(len(images)))]
-    return method.ranked_set(image, generator, config)
+    return method.ranked_set(images[place], generator, config)
 
 
 def certainty(

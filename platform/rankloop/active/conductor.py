@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from rankloop.active.answer_folder import AnswerFolder
-from rankloop.active.campaign import Campaign, open_campaign
+from rankloop.active.campaign import SELECTED, TRAINED, Campaign, open_campaign
 from rankloop.active.cycle import Resources, run_cycle
 from rankloop.active.held_out import HeldOutLabels
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import show
 from rankloop.cluster import connected
-from rankloop.locking import locked
+from rankloop.locking import STALE_SECONDS, locked
 from rankloop.storage import Folder
 
 NAMESPACE = "rankloop"
@@ -42,9 +42,21 @@ class Orders:
 
 
 def drive(
-    folder: Folder, storage: Folder, orders: Orders, tell: Callable[[str], None]
+    folder: Folder,
+    storage: Folder,
+    orders: Orders,
+    tell: Callable[[str], None],
+    *,
+    patience: float = 0.0,
 ) -> Answers | None:
     """Do all cycles that can be done, in this process.
+
+    Args:
+        folder: the campaign's.
+        storage: what it is in.
+        orders: how far.
+        tell: told of every step, in one line.
+        patience: see `locked`.
 
     Returns:
         What came back of the last request, if labels are missing; else None.
@@ -52,7 +64,7 @@ def drive(
     Raises:
         LockedError: another driver is at work on this campaign.
     """
-    with locked(folder):
+    with locked(folder, patience=patience):
         campaign = open_campaign(folder)
         held_out = campaign.plan.labelling == "held_out"
         source: LabelSource = HeldOutLabels() if held_out else AnswerFolder(orders.settled_seconds)
@@ -61,6 +73,7 @@ def drive(
         # has asked.
         last = begun + 1 if orders.cycles is None else orders.cycles + 1
         while number <= last and not _ended(campaign, number, source):
+            started, whole = time.monotonic(), not campaign.cycle(number).has(TRAINED)
             answers = run_cycle(
                 campaign,
                 number,
@@ -71,10 +84,25 @@ def drive(
                 tell=tell,
             )
             show(campaign, storage)
+            if number and whole:
+                tell(f"cycle {number}: {_spent(campaign, number, time.monotonic() - started)}")
             if answers is not None:
                 return answers
             number += 1
         return None
+
+
+def _spent(campaign: Campaign, number: int, total: float) -> str:
+    """Seconds of a cycle by phase; the rest is asking, taking in, pictures and MLflow."""
+    cycle = campaign.cycle(number)
+    phases = dict(cycle.read_json(TRAINED)["seconds"])
+    if cycle.has(SELECTED):
+        phases |= cycle.read_json(SELECTED)["seconds"]
+    rest = max(0.0, total - sum(phases.values()))
+    parts = [f"{name} {seconds:.0f} s" for name, seconds in phases.items()]
+    return (
+        f"took {total:.0f} s: {', '.join(parts)}, other {rest:.0f} s ({100 * rest / total:.0f} %)"
+    )
 
 
 def _ended(campaign: Campaign, number: int, source: LabelSource) -> bool:
@@ -178,9 +206,14 @@ class _Conductor:
         self._busy = False
 
     def drive(self, folder: Folder, storage: Folder, orders: Orders) -> Answers | None:
+        import ray
+
         self._busy = True
+        # Started again on another node, it meets the lock of its own former self.
+        again = ray.get_runtime_context().was_current_actor_reconstructed
+        patience = 1.5 * STALE_SECONDS if again else 0.0
         try:
-            return drive(folder, storage, orders, self._tell)
+            return drive(folder, storage, orders, self._tell, patience=patience)
         finally:
             self._busy = False
 

@@ -16,11 +16,11 @@ from rankloop.active.campaign import (
     share_of,
 )
 from rankloop.active.label_source import Answers, LabelSource
-from rankloop.active.labels import answers_table, labels_table
+from rankloop.active.labels import answers_table, labels_of, labels_table
 from rankloop.active.pool_scores import ItemScore, score_items, scores_table
 from rankloop.active.selection import CANDIDATES, diverse_items, least_certain, random_items
 from rankloop.cluster import data_workers_per_gpu, gpus_per_run
-from rankloop.errors import CheckpointError
+from rankloop.errors import CheckpointError, DataError
 from rankloop.metrics import metric_title
 from rankloop.randomness import derived_seed
 from rankloop.storage import Folder, read_parquet, write_parquet
@@ -92,12 +92,15 @@ def run_cycle(
     source.ask(campaign, number, questions)
     answers = source.answers(campaign, number, questions)
     known = campaign.labels(number)
-    given = len(answers.asked) - len(answers.missing)
-    if given < enough * len(answers.asked) or not campaign.can_train({**known, **answers.labels}):
-        return answers
-    new = {name: label for name, label in answers.labels.items() if known.get(name) != label}
-    write_parquet(folder, ANSWERS, answers_table(answers.single))
-    write_parquet(folder, LABELS, labels_table(new))
+    if not folder.has(LABELS):
+        given, wanted = len(answers.asked) - len(answers.missing), len(answers.asked)
+        # Shares such as 0.55 have no exact double.
+        if given < enough * wanted - 1e-9 or not campaign.can_train({**known, **answers.labels}):
+            return answers
+        new = {name: label for name, label in answers.labels.items() if known.get(name) != label}
+        write_parquet(folder, ANSWERS, answers_table(answers.single))
+        write_parquet(folder, LABELS, labels_table(new))
+    new = labels_of(read_parquet(folder, LABELS))
     folder.write_json(
         DONE,
         {
@@ -216,11 +219,23 @@ def _least_certain(
         return found
 
     if not folder.has(SCORES):
-        write_parquet(folder, SCORES, scores_table(scores(pool, with_features=False)))
+        found = scores(pool, with_features=False)
+        if all(score.error for score in found):
+            raise DataError(
+                f"none of the {len(found)} items that are left can be scored, the first since "
+                f"{found[0].error}: bring the images back"
+            )
+        write_parquet(folder, SCORES, scores_table(found))
     table = read_parquet(folder, SCORES).to_pylist()
     certainties = {row["item"]: row["certainty"] for row in table if row["error"] is None}
     if plan.strategy == "certainty":
         return least_certain(certainties, count, seed=plan.seed, cycle=number)
     candidates = least_certain(certainties, CANDIDATES * count, seed=plan.seed, cycle=number)
-    features = {score.name: score.features for score in scores(candidates, with_features=True)}
-    return diverse_items(certainties, features, count, seed=plan.seed, cycle=number)
+    asked = sorted(set(campaign.items).difference(pool))
+    features = {
+        score.name: score.features
+        for score in scores([*candidates, *asked], with_features=True)
+        if not score.error
+    }
+    near = [features[name] for name in asked if name in features]
+    return diverse_items(certainties, features, near, count, seed=plan.seed, cycle=number)

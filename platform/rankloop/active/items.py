@@ -45,11 +45,12 @@ def items_of(dataset: Dataset) -> list[Item]:
 def candidate_pairs(dataset: Dataset, seed: int) -> list[tuple[str, str]]:
     """Return pairs of training images to ask about: every image is in two of them, at most.
 
-    Images are put into a random circle, and each is compared with the next. Pairs that are labelled
-    already are left out.
+    Images without a score are put into a random circle, and each is compared with the next. Pairs
+    that are labelled already are left out.
     """
     rows = split_indices(dataset, "train").tolist()
-    names = sorted(dataset.images["image"].take(rows).to_pylist())
+    images = dataset.images.select(["image", "score"]).take(rows).to_pylist()
+    names = sorted(image["image"] for image in images if image["score"] is None)
     circle = [names[i] for i in rng(seed, "pairs to ask about").permutation(len(names))]
     labelled = {frozenset((row["better"], row["worse"])) for row in dataset.pairs.to_pylist()}
     pairs = zip(circle, circle[1:] + circle[:1], strict=True)

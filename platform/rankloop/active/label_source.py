@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rankloop.active.campaign import Campaign
-from rankloop.active.labels import Label
+from rankloop.active.labels import Answer, Label
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Answers:
             earlier one.
         asked: questions that a label is wanted for; those whose images could be shown.
         missing: those of them without a label.
-        single: (question, annotator, value) of every answer behind the labels.
+        single: every answer behind the labels.
         refused: (where, reason) of what cannot be a label; nothing else of it is used.
         disagreements: (question, spread), most first, of what several annotators labelled.
     """
@@ -25,7 +25,7 @@ class Answers:
     labels: Mapping[str, Label]
     asked: Sequence[str]
     missing: Sequence[str] = ()
-    single: Sequence[tuple[str, str, float]] = ()
+    single: Sequence[Answer] = ()
     refused: Sequence[tuple[str, str]] = ()
     disagreements: Sequence[tuple[str, float]] = ()
 

@@ -19,6 +19,8 @@ _ANSWER_SCHEMA = pa.schema(
         pa.field("question", pa.string(), nullable=False),
         pa.field("annotator", pa.string(), nullable=False),
         pa.field("value", pa.float64(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
     ]
 )
 
@@ -37,6 +39,25 @@ class Label:
     score: float
     spread: float | None = None
     annotators: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one annotator said.
+
+    Attributes:
+        question: name of the image, or of the pair.
+        annotator: who.
+        value: as in `Label`.
+        digest: of the content of the file that said so.
+        file: its name without the ending, when it was first seen.
+    """
+
+    question: str
+    annotator: str
+    value: float
+    digest: str = ""
+    file: str = ""
 
 
 def labels_table(labels: Mapping[str, Label]) -> pa.Table:
@@ -61,12 +82,12 @@ def labels_of(table: pa.Table) -> dict[str, Label]:
     }
 
 
-def answers_table(answers: Sequence[tuple[str, str, float]]) -> pa.Table:
-    """Return single answers, (question, annotator, value), as a table."""
-    columns = list(zip(*sorted(answers), strict=True)) or [(), (), ()]
-    return pa.table([list(column) for column in columns], schema=_ANSWER_SCHEMA)
+def answers_table(answers: Sequence[Answer]) -> pa.Table:
+    """Return single answers as a table, sorted."""
+    ordered = sorted(answers, key=lambda answer: (answer.question, answer.annotator))
+    return pa.Table.from_pylist([vars(answer) for answer in ordered], schema=_ANSWER_SCHEMA)
 
 
-def answers_of(table: pa.Table) -> list[tuple[str, str, float]]:
+def answers_of(table: pa.Table) -> list[Answer]:
     """Return the single answers of a table."""
-    return [(row["question"], row["annotator"], row["value"]) for row in table.to_pylist()]
+    return [Answer(**row) for row in table.to_pylist()]

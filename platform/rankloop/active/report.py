@@ -57,6 +57,9 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
 def round_report(campaign: Campaign, answers: Answers | None, source: LabelSource) -> str:
     """Return what a round asks for and what it could not use."""
     if answers is None:
+        left = len(campaign.pool(campaign.cycles_done()))
+        if left:
+            return f"nothing could be asked about: {left} items are left that cannot be read"
         return "everything is labelled: nothing is left to ask about"
     number, wanted = campaign.cycles_done(), len(answers.asked)
     lines = [

@@ -29,6 +29,8 @@ from rankloop.storage import Folder, read_parquet
 from rankloop.tracking import Tracking, data_tags, open_tracking
 
 CURVES = ("srocc", "plcc", "pair_accuracy")
+# Of the runs of cycles that MLflow has whole.
+COMPLETE = "rankloop.complete"
 _SHOWN, _SIDE = 24, 128
 _log = logging.getLogger("rankloop")
 
@@ -65,10 +67,11 @@ def random_baseline(campaign: Campaign) -> Campaign | None:
     return None
 
 
-def show(campaign: Campaign, storage: Folder) -> None:
+def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> None:
     """Draw a campaign's pictures and bring its runs in MLflow up to date.
 
-    A failure of MLflow is a warning: the next call brings in what is missing.
+    A failure of MLflow is a warning: the next call brings in what is missing. Cycles that MLflow
+    has whole are left out, unless ``everything`` is to be written again.
     """
     _draw_curve(campaign)
     for number in range(campaign.cycles_done() + 1):
@@ -78,7 +81,7 @@ def show(campaign: Campaign, storage: Folder) -> None:
     except RankloopError as error:
         _log.warning("MLflow is left out for now: %s", error)
         return
-    _track(campaign, tracking)
+    _track(campaign, tracking, everything)
 
 
 def _draw_curve(campaign: Campaign) -> None:
@@ -137,7 +140,7 @@ def _certainties(folder: Folder) -> Mapping[str, float]:
     return {row["item"]: row["certainty"] for row in rows if row["certainty"] is not None}
 
 
-def _track(campaign: Campaign, tracking: Tracking) -> None:
+def _track(campaign: Campaign, tracking: Tracking, everything: bool) -> None:
     plan, folder = campaign.plan, campaign.folder
     parent = tracking.start_run(
         plan.method,
@@ -151,9 +154,13 @@ def _track(campaign: Campaign, tracking: Tracking) -> None:
         tracking.log_points(
             parent,
             [
-                (f"test/{metric}", value, entry["labels"])
+                (name, value, entry["cycle"])
                 for entry in entries
-                for metric, value in entry["metrics"]["test"].items()
+                for name, value in [
+                    *((f"test/{name}", value) for name, value in entry["metrics"]["test"].items()),
+                    ("labels", entry["labels"]),
+                    ("share", entry["share"]),
+                ]
                 if value is not None
             ],
         )
@@ -163,17 +170,20 @@ def _track(campaign: Campaign, tracking: Tracking) -> None:
             pictures.append(f"{campaign.cycle(0).name}/plots/selected.png")
         tracking.log_files(parent, folder, [PLAN, *pictures])
         for entry in entries:
-            _track_cycle(campaign, tracking, parent, entry)
+            if everything or not tracking.has_tag(plan.method, _key(campaign, entry), COMPLETE):
+                _track_cycle(campaign, tracking, parent, entry)
 
 
 def _track_cycle(
     campaign: Campaign, tracking: Tracking, parent: str, entry: Mapping[str, Any]
 ) -> None:
     folder = campaign.cycle(entry["cycle"])
+    # Before its files are read: what comes later is brought in the next time.
+    complete = folder.has(DONE)
     child = tracking.start_run(
         campaign.plan.method,
         f"{campaign.folder.name} cycle {entry['cycle']}",
-        key=str(folder),
+        key=_key(campaign, entry),
         parent=parent,
         params={"cycle": entry["cycle"], "strategy": campaign.plan.strategy},
         tags=data_tags(campaign.dataset),
@@ -197,3 +207,9 @@ def _track_cycle(
         names = [name for name in (TRAINED, SELECTED, SCORES, DONE) if folder.has(name)]
         pictures = [f"plots/{name}" for name in (folder / "plots").names()]
         tracking.log_files(child, folder, [*names, *pictures])
+        if complete and not tracking.has_failed:
+            tracking.set_tags(child, {COMPLETE: "true"})
+
+
+def _key(campaign: Campaign, entry: Mapping[str, Any]) -> str:
+    return str(campaign.cycle(entry["cycle"]))

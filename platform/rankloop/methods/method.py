@@ -20,10 +20,13 @@ class TrainingData:
         dataset: tables of images and pairs.
         load: row number in ``dataset.images`` to uint8 (h, w, 3), of `Method.image_size` where the
             method has one; raises ImageError.
+        unlabelled: rows of the training split that count as unlabelled, int (n,), whatever became
+            known of them since; None for those without a score.
     """
 
     dataset: Dataset
     load: Callable[[int], np.ndarray]
+    unlabelled: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def ladder_rows(data: TrainingData, share: float, seed: int) -> np.ndarray:
     rows = split_indices(data.dataset, "train")
     distorted = data.dataset.images["distortion"].is_valid().to_numpy()
     rows = rows[~distorted[rows]]
-    unlabelled = rows[np.isnan(_labels(data)[rows])]
+    unscored = np.isnan(_labels(data)[rows])
+    unlabelled = rows[unscored if data.unlabelled is None else np.isin(rows, data.unlabelled)]
     if not rows.size:
         raise DataError(
             "all training images are distorted already, so that no ladder can be made of them: add "
@@ -266,7 +267,7 @@ RANKIQA = Method(
         "backbone": "shallow",
         "weights": "none",
         "input_size": 48,
-        "distortions": ("gaussian_blur", "gaussian_noise"),
+        "distortions": ("gaussian_blur",),
         "ranked_images": 20,
         "labelled_images": 8,
         "learning_rate": 0.01,

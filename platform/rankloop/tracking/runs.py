@@ -101,7 +101,7 @@ class Tracking:
             tags: see `set_tags`.
         """
         try:
-            run_id = self._find_or_create(experiment, name, quote(key, safe="/:@ ,.+-"))
+            run_id = self._find_or_create(experiment, name, _quoted(key))
         except Exception as error:
             self._warn(error)
             return ""
@@ -109,13 +109,31 @@ class Tracking:
         self.log_params(run_id, params or {})
         return run_id
 
-    def _find_or_create(self, experiment: str, name: str, key: str) -> str:
-        experiment_id = self._experiment_id(experiment)
+    @property
+    def has_failed(self) -> bool:
+        """Whether any failure was logged so far."""
+        return self._warned
+
+    def has_tag(self, experiment: str, key: str, tag: str) -> bool:
+        """Whether there is a finished run of that key with a tag; False where MLflow fails."""
+        try:
+            run = self._find(self._experiment_id(experiment), _quoted(key))
+        except Exception as error:
+            self._warn(error)
+            return False
+        return run is not None and run.info.status == "FINISHED" and tag in run.data.tags
+
+    def _find(self, experiment_id: str, key: str) -> Any | None:
         found = self._client.search_runs(
             [experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1
         )
-        if found:
-            run_id = str(found[0].info.run_id)
+        return found[0] if found else None
+
+    def _find_or_create(self, experiment: str, name: str, key: str) -> str:
+        experiment_id = self._experiment_id(experiment)
+        found = self._find(experiment_id, key)
+        if found is not None:
+            run_id = str(found.info.run_id)
             self._client.update_run(run_id, status="RUNNING")
         else:
             run = self._client.create_run(experiment_id, run_name=name, tags={KEY_TAG: key})
@@ -299,3 +317,8 @@ def _same(known: float | None, value: float) -> bool:
 
 def _milliseconds() -> int:
     return int(time.time() * 1000)
+
+
+def _quoted(key: str) -> str:
+    # What a filter of MLflow may hold between quotes.
+    return quote(key, safe="/:@ ,.+-")
