@@ -102,7 +102,7 @@ def test_the_same_campaign_is_opened_and_another_refused(make_campaign):
     assert again.items == campaign.items
     with pytest.raises(ConfigError, match=r"another step: give the options .* another --name"):
         make_campaign(step=0.5)
-    with pytest.raises(ConfigError, match=r"another config \(margin\)"):
+    with pytest.raises(ConfigError, match=r"another margin"):
         make_campaign(config={"margin": 0.7})
 
 

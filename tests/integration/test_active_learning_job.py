@@ -14,7 +14,9 @@ import pytest
 from job_processes import ROOT, environment, finish, kill_driver, start, wait_for
 from mlflow import MlflowClient
 
+from rankloop.locking import locked
 from rankloop.randomness import rng
+from rankloop.storage import open_folder
 from scored_photos import write_scored_photos
 
 pytestmark = pytest.mark.integration
@@ -131,6 +133,18 @@ def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     for process in both:
         output, _ = finish(process)
         assert "0 of 2 labels are there" in output or "nothing to do: another driver" in output
+    other = start("active_learning.py", storage, *arguments, "--split", "80-20")
+    output, _ = other.communicate(timeout=200)
+    assert other.returncode == 1
+    assert "is a campaign with another split: give the options that it began with" in output
+
+
+def test_a_first_round_beside_another_has_nothing_to_do(tmp_path: Path, photos: Path):
+    storage = tmp_path / "results"
+    with locked(open_folder(str(storage)) / "active_learning" / "campaign"):
+        arguments = ("rankiqa", "--round", *_data(photos), *SMALL, *HERE)
+        output, _ = finish(start("active_learning.py", storage, *arguments))
+    assert "nothing to do: another driver" in output
 
 
 def test_a_round_without_any_label_is_refused(tmp_path: Path, photos: Path):

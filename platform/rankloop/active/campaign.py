@@ -331,7 +331,7 @@ def _check_same(folder: Folder, given: Plan, known: Plan) -> None:
         if value != other[name]:
             nested = isinstance(value, dict) and isinstance(other[name], dict)
             fields = [key for key in value if value[key] != other[name].get(key)] if nested else []
-            what = f"{name} ({', '.join(fields)})" if fields else name
+            what = ", ".join(fields) or name
             raise ConfigError(
                 f"{folder} is a campaign with another {what}: give the options that it began with, "
                 "or another --name"
