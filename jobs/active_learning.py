@@ -13,7 +13,7 @@ from rankloop.active.answer_folder import SETTLED_SECONDS, AnswerFolder
 from rankloop.active.campaign import PLAN, Campaign, Labelling, Plan, create_campaign, open_campaign
 from rankloop.active.certainty import PAIRS
 from rankloop.active.conductor import Orders, drive_by_actor
-from rankloop.active.cycle import Resources
+from rankloop.active.cycle import Resources, waits_for
 from rankloop.active.report import round_report, status_report
 from rankloop.active.selection import Strategy
 from rankloop.active.view import show
@@ -24,17 +24,21 @@ from rankloop.storage import Folder, open_folder, without_password
 from rankloop.training.experiment import prepare_data
 
 DESCRIPTION = """Train METHOD, find the images whose versions it ranks least rightly, ask for their
-labels, take them in, and go on.
+labels, take them in, and go on. The certainty of an image is the share of pairs of its worsened
+versions that the scorer puts into the right order.
 
   --cycles T   the papers' protocol: labels of the training data are held out and given when asked
-               for; start with --start-share of the items, then T times --cycle-share more
+               for; cycle 0 draws --start-share of the items, cycles 1 to T train and ask about
+               --cycle-share more each, and cycle T + 1 trains on all of them
   --round      one scheduled step: takes in the answers that have come, trains and asks anew if
                there are enough, else says what is missing; safe every hour, also twice at once
   --status     where a campaign stands
   --resync     write what is in the campaign's folder to MLflow again
 
 rankiqa asks for scores: items are images, or, where the data name distortions, all levels of a
-distortion of a reference image. ssranking asks which of two images is better: items are pairs.
+distortion of a reference image. ssranking asks which of two images is better: items are pairs,
+drawn once: images without a score in a random circle, each with the next. Campaigns in one
+--storage that differ in --name and --strategy alone are shown together.
 
 Examples:
   python jobs/active_learning.py rankiqa --cycles 9 --data tid2013:TID2013 waterloo:WATERLOO
@@ -43,9 +47,9 @@ Examples:
   python jobs/active_learning.py ssranking --round --data pairs:votes.csv folder:photos
   python jobs/active_learning.py rankiqa --status
 
-A round's request is a folder with images, form.csv and instructions; answers are dropped beside it.
-Running the same command again goes on after any crash. The last line printed is the campaign's
-folder."""
+A round's request is a folder with images, form.csv and instructions; answers are dropped into its
+answers/. Running the same command again goes on after any crash. The last line printed is the
+campaign's folder."""
 
 
 # Options that decide which image is in which split and what its label is.
@@ -124,16 +128,20 @@ def main() -> str:
         enough=options.enough,
         settled_seconds=options.settled_seconds,
     )
+    source = AnswerFolder(options.settled_seconds)
     try:
         campaign = _campaign(folder, options, labelling)
-        answers = drive_by_actor(folder, storage, orders, lambda line: print(line, flush=True))
+        # Rounds that wait for people are many: they need no Ray.
+        answers = waits_for(campaign, source, options.enough) if options.round else None
+        if answers is None:
+            answers = drive_by_actor(folder, storage, orders, lambda line: print(line, flush=True))
     except LockedError as error:
         if not options.round:
             raise
-        print(f"nothing to do: {error}")
+        print(f"nothing to do: {str(error).partition(': wait')[0]}")
         return str(folder)
     if options.round:
-        print(round_report(campaign, answers, AnswerFolder()))
+        print(round_report(campaign, answers, source))
     print(status_report(campaign, storage))
     return str(folder)
 

@@ -135,7 +135,7 @@ def main() -> str:
         storage,
         options.workers,
         options.data_workers,
-        note=NOTE,
+        note=f"{NOTE} Numbers of --smoke mean nothing." if options.smoke else NOTE,
     )
     print(comparison_report(result, folder, storage))
     return str(folder)

@@ -27,9 +27,10 @@ Examples:
   python jobs/score.py s3://bucket/results/RESULT s3://bucket/photos --workers 8
   python jobs/score.py results/RESULT --data koniq10k:KONIQ --output scores.csv
 
-The central square of each image is scored, by the network and at the size that the checkpoint says:
-there is nothing to train or to draw, hence no --seed, --steps or --backbone. Images that cannot be
-read get no score and the reason in the column error. Running the same command again after an
+The checkpoint says which network looks at what of an image: its central square (ssranking), or
+sub-images whose places follow from the pixels (rankiqa). An image always has the same score: there
+is nothing to train or to draw, hence no --seed, --steps or --backbone. Images that cannot be read
+get no score and the reason in the column error. Running the same command again after an
 interruption goes on from the rows written before; after the end it scores again and replaces the
 table.
 
@@ -46,7 +47,7 @@ class ScoreOptions:
 
     checkpoint: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CHECKPOINT")]]
     """Folder or URI of a result (the winner's model is taken), of a training run (its newest whole
-    checkpoint), or of one checkpoint."""
+    checkpoint), of a campaign of active learning (its newest cycle), or of one checkpoint."""
     paths: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH...")]] = ()
     """Images, or folders with images in them or below them; local or URIs."""
     data: Annotated[tuple[str, ...], tyro.conf.arg(metavar="READER:PATH...")] = ()

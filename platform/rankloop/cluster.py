@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rankloop
-from rankloop.errors import ConfigError
+from rankloop.errors import ClusterError, ConfigError
 
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
 
@@ -45,7 +45,17 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         yield
         return
     print("joining the Ray cluster" if address else "starting Ray on this machine", flush=True)
-    ray.init(address=address or "local", **options)
+    try:
+        ray.init(address=address or "local", **options)
+    except Exception as error:
+        # Ray has no class of its own for it.
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        raise ClusterError(
+            "Ray did not start in time: this machine may have too much to do; run the same command "
+            "again when there is less"
+        ) from error
     try:
         yield
     finally:

@@ -35,3 +35,7 @@ class TrainingError(RankloopError):
 
 class SweepError(RankloopError):
     """No trial of a sweep finished."""
+
+
+class ClusterError(RankloopError):
+    """Ray cannot be started."""

@@ -16,7 +16,9 @@ import pytest
 
 from rankloop.active.answer_folder import AnswerFolder
 from rankloop.active.campaign import ANSWERS, DONE, LABELS, SELECTED, Campaign
+from rankloop.active.cycle import waits_for
 from rankloop.active.labels import Label, answers_table, labels_table
+from rankloop.active.report import round_report
 from rankloop.errors import DataError, StorageError
 from rankloop.images import decode
 from rankloop.storage import Folder, write_parquet
@@ -56,7 +58,7 @@ def test_a_request_is_images_a_form_and_instructions(asked):
     for row in rows:
         shown = decode((request / "images" / row["image"]).read_bytes())
         np.testing.assert_array_equal(shown, load(campaign.items[row["name"]].rows[0]))
-    text = (request / "instructions.txt").read_text()
+    text = " ".join((request / "instructions.txt").read_text().split())
     assert "4 images" in text
     assert "higher is better; known ones are from 0 to 9" in text
     before = {path: path.stat().st_mtime_ns for path in request.rglob("*")}
@@ -136,7 +138,8 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
         ("a.csv", b"image,score\n000-0001.png,3\n0002.p", "line 3 has 1 cells and the header 2"),
         ("a.csv", b'image,score\n"000-0001.png,3', "cannot be read"),
         ("a.csv", b"", "it is empty"),
-        ("a.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("a.csv", b"\xff\xfe\x00", "save it as UTF-8"),
+        ("a.csv", b"image;score\n000-0001.png;3\n", "save it with commas between the cells"),
         ("a.parquet", b"PAR1 cut off", "cannot be read"),
         ("a.xlsx", b"x", "neither .csv nor .parquet"),
     ],
@@ -276,6 +279,60 @@ def test_the_newest_answer_counts_in_whichever_folder_it_is(asked):
     for folder, name, age in ((later, "a.csv", 90), (answers, "b.csv", 30)):
         os.utime(folder / name, (time.time() - age, time.time() - age))
     assert SOURCE.answers(campaign, 1, []).labels == {images[0]: Label(2.0)}
+
+
+def test_scores_outside_the_known_ones_are_listed_and_far_off_ones_refused(asked):
+    # Known ones are from 0 to 9.
+    campaign, images, answers = asked
+    _drop(answers, "a.csv", "image,score", "000-0001.png,12", "000-0002.png,999", "000-0003.png,9")
+    _drop(answers, "b.csv", "image,score", "000-0002.png,-9", "000-0003.png,-9.5")
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {
+        images[0]: Label(12.0),
+        images[1]: Label(-9.0),
+        images[2]: Label(9.0),
+    }
+    assert [(where.rpartition("/")[2], why) for where, why in found.refused] == [
+        ("a.csv, line 3", "score 999 is far outside the known ones, 0 to 9: correct it"),
+        ("b.csv, line 3", "score -9.5 is far outside the known ones, 0 to 9: correct it"),
+    ]
+    assert [(where.rpartition("/")[2], why) for where, why in found.unusual] == [
+        ("a.csv, line 2", "score 12 is outside the known ones, 0 to 9; it counts"),
+        ("b.csv, line 2", "score -9 is outside the known ones, 0 to 9; it counts"),
+    ]
+
+
+def test_a_round_tells_what_is_missing_and_only_what_is_new(asked):
+    campaign, images, answers = asked
+    _drop(answers, "a.csv", "image,score", "000-0001.png,3", "nobody.png,3", "000-0002.png,x")
+    _drop(answers, "b.csv", "image,score", "000-0001.png,7")
+    told = round_report(campaign, SOURCE.answers(campaign, 0, images), SOURCE)
+    assert f"1 of 4 labels are there; put answers to {answers}" in told
+    assert f"missing: {', '.join(images[1:])}" in told
+    assert "2 answers cannot be used:\n  cycle-000/request/answers/a.csv, line 3: image" in told
+    assert f"{images[0]}: 2.83" in told
+    found = SOURCE.answers(campaign, 0, images)
+    lists = {"refused": found.refused, "disagreements": found.disagreements}
+    campaign.cycle(0).write_json(DONE, {"not_shown": [], "unusual": [], **lists})
+    others = sorted(campaign.items)[4:6]
+    SOURCE.ask(campaign, 1, others)
+    _drop(answers, "c.csv", "image,score", "else.png,3")
+    told = round_report(campaign, SOURCE.answers(campaign, 1, others), SOURCE)
+    assert "1 answers cannot be used:\n  cycle-000/request/answers/c.csv, line 2: image" in told
+    assert "disagree" not in told
+
+
+def test_a_round_that_waits_is_known_by_files_alone(asked):
+    campaign, images, answers = asked
+    found = waits_for(campaign, SOURCE, 1.0)
+    assert found is not None
+    assert list(found.missing) == images
+    _drop(answers, "a.csv", "image,score", "000-0001.png,3", "000-0002.png,4")
+    assert waits_for(campaign, SOURCE, 1.0) is not None
+    assert waits_for(campaign, SOURCE, 0.5) is None
+    assert waits_for(campaign, AnswerFolder(settled_seconds=60.0), 0.5) is not None
+    write_parquet(campaign.cycle(0), LABELS, labels_table({}))
+    assert waits_for(campaign, SOURCE, 1.0) is None
 
 
 def test_no_file_stops_a_round(asked):

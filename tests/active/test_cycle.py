@@ -26,9 +26,10 @@ from rankloop.active.label_source import Answers
 from rankloop.active.labels import Label
 from rankloop.active.pool_scores import score_items
 from rankloop.active.report import status_report
-from rankloop.active.view import curve, random_baseline
+from rankloop.active.view import curve, siblings
 from rankloop.errors import DataError, LockedError
 from rankloop.locking import locked
+from rankloop.scoring.scorer import checkpoint_digest, find_checkpoint
 from rankloop.storage import open_folder, read_parquet
 from rankloop.training.checkpoints import load_latest
 
@@ -89,7 +90,9 @@ def test_the_protocol_starts_asks_and_trains_on_all_it_asked_for(done: Campaign)
     report = status_report(done, done.folder)
     assert "cycle 3 was the last" in report
     assert f"{3 * sizes[0]} (" in report
-    assert f"jobs/score.py {run_folder(done, 3)} PHOTOS" in report
+    assert f"jobs/score.py {done.folder} PHOTOS" in report
+    newest = load_latest(run_folder(done, 3) / "checkpoints", training=False)
+    assert checkpoint_digest(find_checkpoint(done.folder)) == checkpoint_digest(newest)
 
 
 def test_the_least_certain_items_of_the_pool_are_selected(done: Campaign):
@@ -171,13 +174,11 @@ def test_a_pool_that_is_used_up_ends_the_campaign(make_campaign):
 
 def test_the_random_baseline_beside_is_found_and_starts_alike(make_campaign):
     campaign = make_campaign()
-    assert random_baseline(campaign) is None
+    assert siblings(campaign) == []
     baseline = make_campaign("baseline", strategy="random")
     make_campaign("other", strategy="random", seed=1)
-    found = random_baseline(campaign)
-    assert found is not None
-    assert found.folder.name == "baseline"
-    assert random_baseline(baseline) is None
+    assert [other.folder.name for other in siblings(campaign)] == ["baseline"]
+    assert [other.folder.name for other in siblings(baseline)] == ["campaign"]
     for each in (campaign, baseline):
         assert run_cycle(each, 0, HeldOutLabels(), HERE) is None
     assert campaign.selected(0) == baseline.selected(0)

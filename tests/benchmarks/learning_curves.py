@@ -88,7 +88,8 @@ def main() -> None:
             name: list(zip(shares, values.mean(axis=0), strict=True))
             for name, (shares, values) in of_each.items()
         }
-        figure = learning_curve(points, metric=f"test {metric.upper()}", labels=options.labels)
+        title = f"{seeds} seeds, labels: {options.labels}"
+        figure = learning_curve(points, metric=f"test {metric.upper()}", title=title)
         for (shares, values), color in zip(of_each.values(), COLORS, strict=False):
             mean, spread = values.mean(axis=0), values.std(axis=0)
             figure.axes[0].fill_between(

@@ -164,7 +164,10 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
         wanted = [form.question, form.answer, "annotator", "name"]
         used = [column for column in wanted if column in file.schema_arrow.names]
         return list(enumerate(file.read(columns=used).to_pylist(), 1))
-    text = data.decode("utf-8-sig")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{error}; save it as UTF-8") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
@@ -185,4 +188,6 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
 def _check_columns(found: Sequence[str], form: Form) -> None:
     for column in (form.question, form.answer):
         if column not in found:
-            raise ValueError(f"it has no column {column!r}, only {', '.join(found)}")
+            only = f"it has no column {column!r}, only {', '.join(found)}"
+            commas = "; save it with commas between the cells" if ";" in "".join(found) else ""
+            raise ValueError(only + commas)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import statistics
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +22,17 @@ from rankloop.storage import Folder
 REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
 # A file that was changed within so many seconds may not be whole yet.
 SETTLED_SECONDS = 5.0
-_INSTRUCTIONS = """Labels wanted: {count} {question}s, in images/.
+_INSTRUCTIONS = """Labels wanted: {count} {question}s, in images/{sides}.
 
 Copy form.csv, {task}, and put the file into the folder answers/, as .csv or .parquet, under any
 name. The column annotator may say who you are; without it the file's name does. Several people may
-answer: {together}. Files may be added at any time; one that is added later counts in the next
-round.
+answer: {together}. Of several answers of yours to the same the newest counts. Files may be added at
+any time; one that is added later counts in the next round.
 """
-_TOGETHER = {"score": "scores of an image are averaged", "better": "the majority decides"}
+_TOGETHER = {
+    "score": "scores of an image are averaged",
+    "better": "the majority decides, and a tie is for neither",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class AnswerFolder:
     def where(self, campaign: Campaign, number: int) -> str:
         """Return the folder of the answers."""
         return str(_request(campaign, number) / ANSWERS)
+
+    def is_asked(self, campaign: Campaign, number: int) -> bool:
+        """Whether the request of a cycle is written."""
+        return _request(campaign, number).has(LIST)
 
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Write the images, the form and the instructions; the list of files last.
@@ -81,12 +89,17 @@ class AnswerFolder:
         task = form.task.format(
             score=known["score_name"] or "score",
             direction=direction,
-            span=_span(campaign.dataset.images["score"].drop_null().to_pylist()),
+            span="" if campaign.asks_pairs else _span(_known_range(campaign)),
         )
         text = _INSTRUCTIONS.format(
-            count=len(files), question=form.question, task=task, together=_TOGETHER[form.answer]
+            count=len(files),
+            question=form.question,
+            sides=" (PAIR-a.png and PAIR-b.png)" if campaign.asks_pairs else "",
+            task=task,
+            together=_TOGETHER[form.answer],
         )
-        request.write_bytes("instructions.txt", text.encode())
+        paragraphs = [textwrap.fill(part, 80) for part in text.split("\n\n")]
+        request.write_bytes("instructions.txt", ("\n\n".join(paragraphs) + "\n").encode())
         buffer = io.StringIO(newline="")
         lines = [[file, "", "", _harmless(name)] for file, name in files.items()]
         csv.writer(buffer).writerows([[form.question, form.answer, "annotator", "name"], *lines])
@@ -109,6 +122,8 @@ class AnswerFolder:
         said = {(one.question, one.annotator): one for one in campaign.answers(number + 1)}
         taken = campaign.taken_files(number + 1)
         refused: list[tuple[str, str]] = []
+        unusual: list[tuple[str, str]] = []
+        span = None if campaign.asks_pairs else _known_range(campaign)
         lines = read_answers(
             [request / ANSWERS for request in requests],
             form,
@@ -121,10 +136,15 @@ class AnswerFolder:
             name = known.get(given.strip())
             if name is None:
                 refused.append((line.where, f"{form.question} {given!r} was not asked about"))
-            elif not _names(line.row.get("name"), name):
+                continue
+            if not _names(line.row.get("name"), name):
                 why = f"{given} is {name!r}, not {line.row['name']!r}"
                 refused.append((line.where, why))
-            else:
+                continue
+            odd, off = _oddity(line.value, span)
+            if odd:
+                (refused if off else unusual).append((line.where, odd))
+            if not off:
                 answer = Answer(name, line.annotator, line.value, line.digest, line.file)
                 key = (name, line.annotator)
                 # What was taken in has had its turn: a file that was touched since is not newer.
@@ -141,6 +161,7 @@ class AnswerFolder:
             missing=[name for name in asked if name not in labels],
             single=list(said.values()),
             refused=refused,
+            unusual=unusual,
             disagreements=sorted(spreads, key=lambda entry: -entry[1]),
         )
 
@@ -149,8 +170,26 @@ def _request(campaign: Campaign, number: int) -> Folder:
     return campaign.cycle(number) / REQUEST
 
 
-def _span(scores: Sequence[float]) -> str:
-    return f"; known ones are from {min(scores):g} to {max(scores):g}" if scores else ""
+def _known_range(campaign: Campaign) -> tuple[float, float] | None:
+    """Least and greatest score that the data have themselves, if they have different ones."""
+    scores = campaign.dataset.images["score"].drop_null().to_pylist()
+    return (min(scores), max(scores)) if len(set(scores)) > 1 else None
+
+
+def _span(known: tuple[float, float] | None) -> str:
+    return f"; known ones are from {known[0]:.4g} to {known[1]:.4g}" if known else ""
+
+
+def _oddity(value: float, known: tuple[float, float] | None) -> tuple[str, bool]:
+    """What is odd about a score, or "", and whether it is too far off to count."""
+    if known is None or known[0] <= value <= known[1]:
+        return "", False
+    low, high = known
+    width = high - low
+    off = value < low - width or value > high + width
+    where = "far outside" if off else "outside"
+    what = f"score {value:g} is {where} the known ones, {low:.4g} to {high:.4g}"
+    return f"{what}: correct it" if off else f"{what}; it counts", off
 
 
 def _names(cell: Any, name: str) -> bool:

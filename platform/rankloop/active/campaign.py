@@ -29,6 +29,8 @@ from rankloop.storage import Folder, read_parquet, write_parquet
 PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.arrow", "pairs.parquet", "truth.parquet"
 # Pairs that may be asked about, where the method learns from pairs: (a, b).
 CANDIDATES = "candidates.parquet"
+# Images that are missing or cannot be read: [image, reason].
+SKIPPED = "skipped.json"
 # Of a cycle, in the order in which they are made.
 TRAINED, SCORES, SELECTED, ANSWERS, LABELS, DONE = (
     "trained.json",
@@ -298,6 +300,7 @@ def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
         write_parquet(folder, CANDIDATES, pa.table(columns, schema=schema))
     _write_images(folder, images)
     write_parquet(folder, PAIRS, pairs)
+    folder.write_json(SKIPPED, [list(entry) for entry in dataset.skipped])
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
 

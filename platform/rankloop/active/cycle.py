@@ -91,12 +91,10 @@ def run_cycle(
     questions = campaign.questions_of(campaign.selected(number))
     source.ask(campaign, number, questions)
     answers = source.answers(campaign, number, questions)
-    known = campaign.labels(number)
     if not folder.has(LABELS):
-        given, wanted = len(answers.asked) - len(answers.missing), len(answers.asked)
-        # Shares such as 0.55 have no exact double.
-        if given < enough * wanted - 1e-9 or not campaign.can_train({**known, **answers.labels}):
+        if not _is_enough(campaign, number, answers, enough):
             return answers
+        known = campaign.labels(number)
         new = {name: label for name, label in answers.labels.items() if known.get(name) != label}
         write_parquet(folder, ANSWERS, answers_table(answers.single))
         write_parquet(folder, LABELS, labels_table(new))
@@ -108,11 +106,35 @@ def run_cycle(
             "late": len(set(new).difference(questions)),
             "not_shown": sorted(set(questions).difference(answers.asked)),
             "refused": [list(entry) for entry in answers.refused],
+            "unusual": [list(entry) for entry in answers.unusual],
             "disagreements": [list(entry) for entry in answers.disagreements],
         },
     )
     tell(f"cycle {number}: took in {len(new)} labels")
     return None
+
+
+def waits_for(campaign: Campaign, source: LabelSource, enough: float) -> Answers | None:
+    """Return what came back of the last request if the campaign waits for more; reads files only.
+
+    None if there is something to do.
+    """
+    number = campaign.cycles_done()
+    folder = campaign.cycle(number)
+    if not folder.has(SELECTED) or folder.has(LABELS):
+        return None
+    questions = campaign.questions_of(campaign.selected(number))
+    if not questions or not source.is_asked(campaign, number):
+        return None
+    answers = source.answers(campaign, number, questions)
+    return None if _is_enough(campaign, number, answers, enough) else answers
+
+
+def _is_enough(campaign: Campaign, number: int, answers: Answers, enough: float) -> bool:
+    given, wanted = len(answers.asked) - len(answers.missing), len(answers.asked)
+    # Shares such as 0.55 have no exact double.
+    some = given >= enough * wanted - 1e-9
+    return some and campaign.can_train({**campaign.labels(number), **answers.labels})
 
 
 def run_folder(campaign: Campaign, number: int) -> Folder:

@@ -19,6 +19,7 @@ class Answers:
         missing: those of them without a label.
         single: every answer behind the labels.
         refused: (where, reason) of what cannot be a label; nothing else of it is used.
+        unusual: (where, what is odd) of answers that count all the same.
         disagreements: (question, spread), most first, of what several annotators labelled.
     """
 
@@ -27,6 +28,7 @@ class Answers:
     missing: Sequence[str] = ()
     single: Sequence[Answer] = ()
     refused: Sequence[tuple[str, str]] = ()
+    unusual: Sequence[tuple[str, str]] = ()
     disagreements: Sequence[tuple[str, float]] = ()
 
 
@@ -35,6 +37,9 @@ class LabelSource(Protocol):
 
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Ask questions on behalf of a cycle; asking twice changes nothing."""
+
+    def is_asked(self, campaign: Campaign, number: int) -> bool:
+        """Whether a cycle's questions were asked."""
 
     def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Return what has come back of a cycle's request so far."""

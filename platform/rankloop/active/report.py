@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rankloop.active.campaign import SELECTED, TRAINED, Campaign
-from rankloop.active.cycle import run_folder
+from rankloop.active.campaign import DONE, SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
-from rankloop.active.view import CURVES, curve, random_baseline
+from rankloop.active.view import CURVES, curve, siblings
 from rankloop.metrics import metric_title
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
@@ -33,11 +32,13 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
     ]
     entries = curve(campaign)
     if entries:
-        baseline = random_baseline(campaign)
-        others = {entry["cycle"]: entry for entry in curve(baseline)} if baseline else {}
+        others = {
+            other.plan.strategy: {entry["cycle"]: entry for entry in curve(other)}
+            for other in siblings(campaign)
+        }
         known = [name for name in CURVES if entries[0]["metrics"]["test"].get(name) is not None]
         header = ["cycle", "labelled items", "labels"]
-        for of in ["test", "random"] if others else ["test"]:
+        for of in ["test", *others]:
             header += [f"{of} {metric_title(name)}" for name in known]
         rows = [
             [
@@ -45,12 +46,16 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
                 f"{entry['labelled_items']} ({100 * entry['share']:.0f} %)",
                 str(entry["labels"]),
                 *_metrics(entry, known),
-                *(_metrics(others.get(entry["cycle"]), known) if others else []),
+                *(
+                    value
+                    for entries_of in others.values()
+                    for value in _metrics(entries_of.get(entry["cycle"]), known)
+                ),
             ]
             for entry in entries
         ]
-        model = run_folder(campaign, entries[-1]["cycle"])
-        lines += ["", table(header, rows), "", f"score: python jobs/score.py {model} PHOTOS"]
+        lines += ["", table(header, rows), ""]
+        lines.append(f"score with its newest model: python jobs/score.py {campaign.folder} PHOTOS")
     return "\n".join([*lines, "", f"see it in MLflow: {ui_command(storage)}"])
 
 
@@ -72,13 +77,44 @@ def round_report(campaign: Campaign, answers: Answers | None, source: LabelSourc
             if campaign.asks_pairs
             else "all labels are the same so far: at least two different ones are needed"
         )
-    if answers.refused:
-        lines.append(f"{len(answers.refused)} answers cannot be used:")
-        lines += [f"  {where}: {reason}" for where, reason in answers.refused[:_LISTED]]
-    if answers.disagreements:
-        lines.append("annotators disagree most about (standard deviation):")
-        lines += [f"  {name}: {spread:.3g}" for name, spread in answers.disagreements[:_LISTED]]
+    if answers.missing and len(answers.missing) < wanted:
+        lines.append(f"missing: {_some(answers.missing)}")
+    told = _told_before(campaign)
+    for title, entries in (
+        ("answers cannot be used", answers.refused),
+        ("answers are unusual", answers.unusual),
+    ):
+        new = [entry for entry in entries if entry not in told]
+        if new:
+            lines.append(f"{len(new)} {title}:")
+            lines += [f"  {_short(campaign, where)}: {reason}" for where, reason in new[:_LISTED]]
+        if len(new) > _LISTED:
+            lines.append(f"  and {len(new) - _LISTED} more")
+    spreads = [entry for entry in answers.disagreements if entry not in told]
+    if spreads:
+        scale = "a 1, tie 0, b -1" if campaign.asks_pairs else "of their scores"
+        lines.append(f"annotators disagree most about (standard deviation, {scale}):")
+        lines += [f"  {name}: {spread:.3g}" for name, spread in spreads[:_LISTED]]
     return "\n".join(lines)
+
+
+def _told_before(campaign: Campaign) -> set[tuple[Any, ...]]:
+    """What the rounds of closed cycles said already."""
+    found: set[tuple[Any, ...]] = set()
+    for number in range(campaign.cycles_done()):
+        done = campaign.cycle(number).read_json(DONE)
+        for name in ("refused", "unusual", "disagreements"):
+            found |= {tuple(entry) for entry in done.get(name, [])}
+    return found
+
+
+def _short(campaign: Campaign, where: str) -> str:
+    return where.removeprefix(f"{campaign.folder}/")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def _metrics(entry: dict[str, Any] | None, names: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ All of it is made from the campaign's files, and can be made again from them.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,9 @@ def curve(campaign: Campaign) -> list[dict[str, Any]]:
     return found
 
 
-def random_baseline(campaign: Campaign) -> Campaign | None:
-    """Return the campaign beside this one that differs only in selecting at random, if there is."""
+def siblings(campaign: Campaign) -> list[Campaign]:
+    """Return the campaigns beside this one that differ only in how they select, one per way."""
+    found: dict[str, Campaign] = {}
     parent = Folder(
         campaign.folder.filesystem,
         campaign.folder.path.rpartition("/")[0],
@@ -62,9 +63,9 @@ def random_baseline(campaign: Campaign) -> Campaign | None:
         except StorageError:
             continue
         same = {**vars(other.plan), "strategy": campaign.plan.strategy} == vars(campaign.plan)
-        if same and other.plan.strategy == "random" != campaign.plan.strategy:
-            return other
-    return None
+        if same and other.plan.strategy != campaign.plan.strategy:
+            found.setdefault(other.plan.strategy, other)
+    return [found[strategy] for strategy in sorted(found)]
 
 
 def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> None:
@@ -73,7 +74,9 @@ def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> No
     A failure of MLflow is a warning: the next call brings in what is missing. Cycles that MLflow
     has whole are left out, unless ``everything`` is to be written again.
     """
-    _draw_curve(campaign)
+    others = siblings(campaign)
+    for one in (campaign, *others):
+        _draw_curve(one, [campaign, *others])
     for number in range(campaign.cycles_done() + 1):
         _draw_selected(campaign, number)
     try:
@@ -84,11 +87,8 @@ def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> No
     _track(campaign, tracking, everything)
 
 
-def _draw_curve(campaign: Campaign) -> None:
-    curves: dict[str, list[dict[str, Any]]] = {campaign.plan.strategy: curve(campaign)}
-    baseline = random_baseline(campaign)
-    if baseline is not None:
-        curves["random"] = curve(baseline)
+def _draw_curve(campaign: Campaign, family: Sequence[Campaign]) -> None:
+    curves: dict[str, list[dict[str, Any]]] = {one.plan.strategy: curve(one) for one in family}
     figures = {}
     for metric in CURVES:
         lines = {
@@ -101,7 +101,9 @@ def _draw_curve(campaign: Campaign) -> None:
         }
         if any(lines.values()):
             figures[f"learning_curve_{metric}.png"] = learning_curve(
-                lines, metric=f"test {metric_title(metric)}", labels=campaign.dataset.annotator
+                lines,
+                metric=f"test {metric_title(metric)}",
+                title=f"{campaign.plan.method} on {campaign.plan.dataset['name']}",
             )
     save_figures(campaign.folder, figures, annotator=campaign.dataset.annotator)
 
@@ -146,7 +148,18 @@ def _track(campaign: Campaign, tracking: Tracking, everything: bool) -> None:
         plan.method,
         f"campaign {folder.name}",
         key=str(folder),
-        params={**vars(plan), "dataset": None},
+        params={
+            "config": plan.config,
+            "data": plan.dataset["name"],
+            "strategy": plan.strategy,
+            "labelling": plan.labelling,
+            "start_share": plan.start,
+            "cycle_share": plan.step,
+            "certainty_pairs": plan.pairs,
+            "from_scratch": not plan.warm_start,
+            "seed": plan.seed,
+            **plan.options,
+        },
         tags={**data_tags(campaign.dataset), "strategy": plan.strategy},
     )
     with tracking.ending(parent):

@@ -138,7 +138,8 @@ def find_checkpoint(location: str | Folder) -> Checkpoint:
     """Return the checkpoint that a folder is or holds, without what only training needs.
 
     The folder is a checkpoint (``state.json`` is in it), or a result with the winner's in
-    ``checkpoint/``, or a run, of which the newest whole one in ``checkpoints/step-*`` is taken.
+    ``checkpoint/``, or a run, of which the newest whole one in ``checkpoints/step-*`` is taken, or
+    a campaign of active learning, of which the run of the newest cycle with a whole one is.
 
     Raises:
         CheckpointError: none is there, or none is whole.
@@ -155,9 +156,16 @@ def find_checkpoint(location: str | Folder) -> Checkpoint:
         raise CheckpointError(
             f"no checkpoint of {folder} is whole: train again, or score with another"
         )
+    for cycle in sorted(
+        (name for name in folder.names() if name.startswith("cycle-")), reverse=True
+    ):
+        newest = load_latest(folder / cycle / "run" / "checkpoints", training=False)
+        if newest is not None:
+            return newest
     raise CheckpointError(
-        f"no checkpoint in {folder}: looked for state.json, checkpoint/state.json and "
-        "checkpoints/step-*; give the folder of a checkpoint, of a result or of a run"
+        f"no checkpoint in {folder}: looked for state.json, checkpoint/state.json, "
+        "checkpoints/step-* and cycle-*/run; give the folder of a checkpoint, of a result, of a "
+        "run or of a campaign"
     )
 
 

@@ -97,10 +97,10 @@ def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:
             "by chance; give more"
         )
     if dataset.skipped:
-        lines.append(f"  skipped {len(dataset.skipped)} unreadable images:")
+        lines.append(f"  skipped {len(dataset.skipped)} images that are missing or cannot be read:")
         lines.extend(f"    {image}: {reason}" for image, reason in dataset.skipped[:10])
         if len(dataset.skipped) > 10:
-            lines.append("    ... all are listed in result.json")
+            lines.append("    ... all are listed in the result folder")
     return "\n".join(lines)
 
 
