@@ -107,7 +107,9 @@ def _by_ray(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    blocks = max(1, min(-(-len(items) // (4 * _BATCH)), _MOST_BLOCKS))
+    # Enough for all cores, also of a small pool.
+    blocks = max(-(-len(items) // (4 * _BATCH)), 4 * cpus)
+    blocks = min(blocks, -(-len(items) // _BATCH), _MOST_BLOCKS)
     workers = max(1, min(workers or gpus or cpus, gpus or 2 * cpus - 1, blocks))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
