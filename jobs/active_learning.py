@@ -135,10 +135,10 @@ def main() -> str:
         answers = waits_for(campaign, source, options.enough) if options.round else None
         if answers is None:
             answers = drive_by_actor(folder, storage, orders, lambda line: print(line, flush=True))
-    except LockedError as error:
+    except LockedError:
         if not options.round:
             raise
-        print(f"nothing to do: {str(error).partition(': wait')[0]}")
+        print(f"nothing to do: another driver is at work in {folder}")
         return str(folder)
     if options.round:
         print(round_report(campaign, answers, source))

@@ -49,10 +49,6 @@ class AnswerFolder:
         """Return the folder of the answers."""
         return str(_request(campaign, number) / ANSWERS)
 
-    def is_asked(self, campaign: Campaign, number: int) -> bool:
-        """Whether the request of a cycle is written."""
-        return _request(campaign, number).has(LIST)
-
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Write the images, the form and the instructions; the list of files last.
 

@@ -124,10 +124,11 @@ def waits_for(campaign: Campaign, source: LabelSource, enough: float) -> Answers
     if not folder.has(SELECTED) or folder.has(LABELS):
         return None
     questions = campaign.questions_of(campaign.selected(number))
-    if not questions or not source.is_asked(campaign, number):
-        return None
     answers = source.answers(campaign, number, questions)
-    return None if _is_enough(campaign, number, answers, enough) else answers
+    # Nothing is asked if the request is not written yet.
+    if not answers.asked or _is_enough(campaign, number, answers, enough):
+        return None
+    return answers
 
 
 def _is_enough(campaign: Campaign, number: int, answers: Answers, enough: float) -> bool:

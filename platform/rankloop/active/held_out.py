@@ -9,10 +9,6 @@ from rankloop.active.label_source import Answers
 class HeldOutLabels:
     """Answers at once with the labels that were set aside."""
 
-    def is_asked(self, campaign: Campaign, number: int) -> bool:
-        """Nobody needs to be asked."""
-        return True
-
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Nobody needs to be asked."""
 

@@ -38,9 +38,6 @@ class LabelSource(Protocol):
     def ask(self, campaign: Campaign, number: int, questions: Sequence[str]) -> None:
         """Ask questions on behalf of a cycle; asking twice changes nothing."""
 
-    def is_asked(self, campaign: Campaign, number: int) -> bool:
-        """Whether a cycle's questions were asked."""
-
     def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Return what has come back of a cycle's request so far."""
 

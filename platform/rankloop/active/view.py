@@ -74,9 +74,10 @@ def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> No
     A failure of MLflow is a warning: the next call brings in what is missing. Cycles that MLflow
     has whole are left out, unless ``everything`` is to be written again.
     """
-    others = siblings(campaign)
-    for one in (campaign, *others):
-        _draw_curve(one, [campaign, *others])
+    # In one order, so that a strategy has its colour in all figures.
+    family = sorted([campaign, *siblings(campaign)], key=lambda one: one.plan.strategy)
+    for one in family:
+        _draw_curve(one, family)
     for number in range(campaign.cycles_done() + 1):
         _draw_selected(campaign, number)
     try:
