@@ -10,10 +10,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 import tyro
 
 from rankloop.active.answer_folder import SETTLED_SECONDS, AnswerFolder
-from rankloop.active.campaign import PLAN, Campaign, Labelling, Plan, create_campaign, open_campaign
+from rankloop.active.campaign import PLAN, Campaign, Labelling, Plan, open_campaign
 from rankloop.active.certainty import PAIRS
 from rankloop.active.conductor import Orders, drive_by_actor
 from rankloop.active.cycle import Resources, waits_for
+from rankloop.active.new_campaign import create_campaign
 from rankloop.active.report import round_report, status_report
 from rankloop.active.selection import Strategy
 from rankloop.active.view import show

@@ -1,12 +1,12 @@
 """Compare the four rows of SSRanking's Table 2."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
-from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
+from rankloop.command_line import parse, run_job
+from rankloop.comparison_job import ComparisonOptions, check_comparison
 from rankloop.errors import ConfigError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
@@ -38,24 +38,13 @@ ROWS = [
 ]
 
 
-@dataclass(frozen=True)
-class CompareOptions(JobOptions):
-    """Options of jobs/compare_qrc.py; --workers is the number of runs at once."""
-
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of initial weights and order of examples; each row is trained once per seed."""
-
-
 def main() -> str:
     """Run the job and return its result folder."""
-    options = parse(CompareOptions, DESCRIPTION, smoke={"seeds": (0, 1)})
-    at_least(0, data_workers=options.data_workers or 0)
-    at_least(1, workers=options.workers)
-    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
-        given = " ".join(map(str, options.seeds)) or "without a value"
-        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
+    options = parse(
+        ComparisonOptions, DESCRIPTION, defaults={"seeds": (0, 1, 2)}, smoke={"seeds": (0, 1)}
+    )
+    check_comparison(SSRANKING, options, ROWS)
     config = options.config
-    refuse_swept(config, {"self_supervision": "qrc"}, options.smoke)
     if not config.self_supervised_weight:
         raise ConfigError("--self-supervised-weight 0 makes all rows the baseline: give more")
     identity = {

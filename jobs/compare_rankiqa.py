@@ -1,6 +1,5 @@
 """Compare the rows of MT-RankIQA's Table 1, or the effect of levels and of photographs."""
 
-import difflib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +7,15 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
-from rankloop.command_line import JobOptions, at_least, parse, refuse_swept, run_job
-from rankloop.errors import ConfigError
+from rankloop.command_line import parse, run_job
+from rankloop.comparison_job import (
+    SplitComparisonOptions,
+    check_comparison,
+    chosen_rows,
+    compare_on_splits,
+)
 from rankloop.methods.rankiqa import RANKIQA
-from rankloop.storage import open_folder
-from rankloop.training.experiment import Prepared, prepare_data, result_folder
 from rankloop.tuning.comparison import Row
-from rankloop.tuning.report import comparison_report
-from rankloop.tuning.split_comparison import run_split_comparison
 
 Study = Literal["objectives", "levels", "photographs"]
 
@@ -68,77 +68,27 @@ def _rows(study: Study) -> list[Row]:
     ]
 
 
-def _chosen(rows: list[Row], only: tuple[str, ...]) -> list[Row]:
-    names = [row.name for row in rows]
-    for name in only:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-            raise ConfigError(f"--only {name!r} is no row: the nearest is {near[0]!r}")
-    return [row for row in rows if not only or row.name in only]
-
-
 @dataclass(frozen=True)
-class CompareOptions(JobOptions):
+class CompareOptions(SplitComparisonOptions):
     """Options of jobs/compare_rankiqa.py; --workers is the number of runs at once."""
 
     study: Study = "objectives"
     """Which rows to train."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of initial weights and order of examples; each row is trained once per seed and
-    split."""
-    splits: int = 1
-    """How often the data are split anew. The papers: 10."""
-    only: tuple[str, ...] = ()
-    """Rows to train, by name; all by default."""
 
 
 def main() -> str:
     """Run the job and return its result folder."""
     options = parse(CompareOptions, DESCRIPTION, method="rankiqa")
-    at_least(0, data_workers=options.data_workers or 0)
-    at_least(1, workers=options.workers, splits=options.splits)
-    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
-        given = " ".join(map(str, options.seeds)) or "without a value"
-        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
-    rows, config = _chosen(_rows(options.study), options.only), options.config
-    varied = {name: value for row in rows for name, value in row.values.items()}
-    refuse_swept(config, varied, options.smoke, method="rankiqa")
+    rows = chosen_rows(_rows(options.study), options.only)
+    check_comparison(RANKIQA, options, rows)
+    config = options.config
     usual = (type(config)().distortions, RANKIQA.smoke["distortions"])
     if options.study == "levels" and config.distortions in usual:
         config = config.model_copy(update={"distortions": SIX_LEVELS})
-    identity = {
-        "config": config.model_dump(mode="json"),
-        "data": options.data,
-        "study": options.study,
-        "seeds": options.seeds,
-        "splits": options.splits,
-        "only": options.only,
-    }
-    splits = [options.data.seed + number for number in range(options.splits)]
-    first = prepare_data(options.data, RANKIQA, config)
-
-    def prepare(split: int) -> Prepared:
-        if split == options.data.seed:
-            return first
-        return prepare_data(replace(options.data, seed=split), RANKIQA, config)
-
-    folder = result_folder(options.storage, "compare_rankiqa", "rankiqa", first, identity)
-    storage = open_folder(options.storage)
-    result = run_split_comparison(
-        "rankiqa",
-        config,
-        rows,
-        sorted(options.seeds),
-        splits,
-        prepare,
-        folder,
-        storage,
-        options.workers,
-        options.data_workers,
-        note=f"{NOTE} Numbers of --smoke mean nothing." if options.smoke else NOTE,
+        options = replace(options, config=config)
+    return compare_on_splits(
+        "compare_rankiqa", RANKIQA, options, rows, study=options.study, note=NOTE
     )
-    print(comparison_report(result, folder, storage))
-    return str(folder)
 
 
 if __name__ == "__main__":

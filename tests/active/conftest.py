@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from rankloop.active.campaign import Campaign, Plan, create_campaign
+from dropped_answers import SOURCE
+from rankloop.active.campaign import SELECTED, Campaign, Plan
+from rankloop.active.new_campaign import create_campaign
 from rankloop.datasets import prepare
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
@@ -37,19 +39,20 @@ def scored_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def away(folder: Path) -> Iterator[None]:
-    """Take a folder away for a while, also from what was read of it lately."""
-    hidden = folder.with_name("away")
-    folder.rename(hidden)
+def away(folder: Path, name: str = "") -> Iterator[None]:
+    """Take a folder, or a file in it, away for a while, also from what was read of it lately."""
+    there = folder / name
+    hidden = there.with_name("away")
+    there.rename(hidden)
     prepare._photograph.cache_clear()
     try:
         yield
     finally:
-        hidden.rename(folder)
+        hidden.rename(there)
 
 
 @pytest.fixture
-def photos_away(scored_photos: Path) -> Callable[[], AbstractContextManager[None]]:
+def photos_away(scored_photos: Path) -> Callable[..., AbstractContextManager[None]]:
     return partial(away, scored_photos)
 
 
@@ -94,3 +97,12 @@ def build_campaign(scored: Dataset) -> Callable[..., Campaign]:
 @pytest.fixture
 def make_campaign(tmp_path: Path, build_campaign: Callable[..., Campaign]) -> MakeCampaign:
     return partial(build_campaign, tmp_path)
+
+
+@pytest.fixture
+def asked(make_campaign: MakeCampaign) -> tuple[Campaign, list[str], Path]:
+    campaign = make_campaign(labelling="folder")
+    images = sorted(campaign.items)[:4]
+    campaign.cycle(0).write_json(SELECTED, {"items": images})
+    SOURCE.ask(campaign, 0, images)
+    return campaign, images, Path(SOURCE.where(campaign, 0))

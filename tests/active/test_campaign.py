@@ -1,36 +1,16 @@
 from dataclasses import replace
 
-import pytest
-
 from rankloop.active.campaign import (
     DONE,
     LABELS,
-    PLAN,
     SELECTED,
-    create_campaign,
-    open_campaign,
     share_of,
 )
 from rankloop.active.items import items_of
 from rankloop.active.labels import Label, labels_table
-from rankloop.datasets.dataset import Dataset, split_indices
-from rankloop.errors import ConfigError, StorageError
+from rankloop.datasets.dataset import Dataset
 from rankloop.methods.rankiqa import ladder_rows
-from rankloop.storage import open_folder, write_parquet
-
-
-def test_held_out_labels_are_those_of_the_training_split(make_campaign, scored: Dataset):
-    campaign = make_campaign()
-    rows = scored.images.to_pylist()
-    hidden = {r["image"] for r in rows if r["split"] == "train" and r["score"] is not None}
-    assert set(campaign.truth) == hidden
-    for row in campaign.dataset.images.to_pylist():
-        (before,) = [r for r in rows if r["image"] == row["image"]]
-        assert row["score"] == (None if row["image"] in hidden else before["score"])
-        if row["image"] in hidden:
-            assert campaign.truth[row["image"]] == Label(before["score"])
-    assert set(campaign.items) == hidden
-    assert len(split_indices(campaign.dataset, "validation")) > 0
+from rankloop.storage import write_parquet
 
 
 def test_a_campaign_of_people_may_ask_about_what_has_no_label(make_campaign, scored: Dataset):
@@ -93,26 +73,6 @@ def test_what_could_not_be_shown_is_back_in_the_pool(make_campaign):
     assert campaign.pool(1) == others
     campaign.cycle(0).write_json(DONE, {"not_shown": [one]})
     assert campaign.pool(1) == [one, *others]
-
-
-def test_the_same_campaign_is_opened_and_another_refused(make_campaign):
-    campaign = make_campaign()
-    again = make_campaign()
-    assert again.plan == open_campaign(campaign.folder).plan
-    assert again.items == campaign.items
-    with pytest.raises(ConfigError, match=r"another step: give the options .* another --name"):
-        make_campaign(step=0.5)
-    with pytest.raises(ConfigError, match=r"another margin"):
-        make_campaign(config={"margin": 0.7})
-
-
-def test_a_folder_without_a_plan_holds_no_campaign(make_campaign, tmp_path, scored: Dataset):
-    with pytest.raises(StorageError, match="there is no campaign in"):
-        open_campaign(open_folder(str(tmp_path / "nowhere")))
-    campaign = make_campaign()
-    # Cut off before the plan was written: begun anew.
-    campaign.folder.remove(PLAN)
-    assert create_campaign(campaign.folder, campaign.plan, scored).items == campaign.items
 
 
 def test_shares_are_at_least_one_item_and_at_most_all():

@@ -261,22 +261,18 @@ def test_certainty_does_not_depend_on_the_number_of_workers(done: Campaign):
     assert [name for name, *_ in found[0]] == [item.name for item in items]
 
 
-def test_items_that_cannot_be_read_are_listed_and_not_selected(make_campaign, scored_photos):
+def test_items_that_cannot_be_read_are_listed_and_not_selected(make_campaign, photos_away):
     campaign = make_campaign(labelling="folder", start=0.2, step=0.5)
     gone = sorted(campaign.items)[3]
     source = HeldOutLabels()
     place = campaign.items[gone].rows[0]
     names = campaign.dataset.images["uri"].to_pylist()
-    original = (scored_photos / gone).read_bytes()
-    try:
-        (scored_photos / gone).unlink()
+    with photos_away(gone):
         assert names[place].endswith(gone)
         run_cycle(campaign, 0, source, HERE)
         with pytest.raises(KeyError):
             # Held-out labels of nobody: the pool was scored and selected from before.
             run_cycle(campaign, 1, source, HERE)
-    finally:
-        (scored_photos / gone).write_bytes(original)
     rows = {r["item"]: r for r in read_parquet(campaign.cycle(1), SCORES).to_pylist()}
     assert "does not exist" in rows[gone]["error"]
     assert rows[gone]["certainty"] is None

@@ -12,14 +12,17 @@ import pyarrow as pa
 import pytest
 
 from rankloop.active.answer_folder import AnswerFolder
-from rankloop.active.campaign import SELECTED, TRAINED, Campaign, Plan, create_campaign
+from rankloop.active.campaign import SELECTED, TRAINED, Campaign, Plan
 from rankloop.active.conductor import Orders, drive
 from rankloop.active.cycle import Resources
-from rankloop.active.items import candidate_pairs
+from rankloop.active.items import candidate_pairs, pair_items
 from rankloop.active.labels import Label
+from rankloop.active.new_campaign import create_campaign
 from rankloop.active.report import round_report, status_report
+from rankloop.datasets.arrow import with_column
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
+from rankloop.errors import DataError
 from rankloop.images import decode
 from rankloop.methods.ssranking import SSRankingConfig
 from rankloop.storage import open_folder
@@ -204,3 +207,12 @@ def test_the_protocol_runs_on_pairs(make_pair_campaign):
     report = status_report(campaign, storage)
     assert "12 of 20 items labelled" in report
     assert "test pair accuracy" in report
+
+
+def test_pairs_that_would_be_called_alike_are_refused(compared: Dataset):
+    names = compared.images["image"].to_pylist()
+    names[:4] = ["a", "b | c", "a | b", "c"]
+    dataset = replace(compared, images=with_column(compared.images, "image", names))
+    with pytest.raises(DataError, match=r"2 pairs of images would be called 'a \| b \| c'"):
+        pair_items(dataset, [("a", "b | c"), ("a | b", "c")])
+    assert len(pair_items(dataset, [("a", "b | c"), ("a | b", "b | c")])) == 2

@@ -4,10 +4,12 @@ Where a method learns from scores every image of an item is a question; where it
 an item is a pair of images, and one question.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rankloop.datasets.dataset import Dataset, split_indices
+from rankloop.errors import DataError
 from rankloop.randomness import rng
 
 
@@ -59,9 +61,20 @@ def candidate_pairs(dataset: Dataset, seed: int) -> list[tuple[str, str]]:
 
 
 def pair_items(dataset: Dataset, pairs: Sequence[tuple[str, str]]) -> list[Item]:
-    """Return pairs (a, b) of image names as items, sorted by name."""
+    """Return pairs (a, b) of image names as items, sorted by name.
+
+    Raises:
+        DataError: names of images such that two pairs would be called alike.
+    """
     rows = {name: row for row, name in enumerate(dataset.images["image"].to_pylist())}
-    return [Item(f"{a} | {b}", (rows[a], rows[b])) for a, b in sorted(pairs)]
+    items = [Item(f"{a} | {b}", (rows[a], rows[b])) for a, b in sorted(pairs)]
+    for name, count in Counter(item.name for item in items).items():
+        if count > 1:
+            raise DataError(
+                f"{count} pairs of images would be called {name!r}: take ' | ' out of the images' "
+                "names"
+            )
+    return items
 
 
 def _item(name: str, members: Sequence[tuple[int | None, int]]) -> Item:

@@ -1,0 +1,119 @@
+"""How a campaign begins: held-out labels are set aside, and what may be asked about is drawn."""
+
+import io
+import json
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from rankloop.active.campaign import (
+    CANDIDATES,
+    IMAGES,
+    PAIRS,
+    PLAN,
+    SKIPPED,
+    TRUTH,
+    Campaign,
+    Plan,
+    open_campaign,
+)
+from rankloop.active.items import candidate_pairs
+from rankloop.active.labels import Label, labels_table
+from rankloop.datasets.arrow import with_column
+from rankloop.datasets.dataset import Dataset
+from rankloop.errors import ConfigError
+from rankloop.locking import locked
+from rankloop.methods import find_method
+from rankloop.storage import Folder, write_parquet
+
+
+def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
+    """Begin a campaign, or open it if the folder holds the same one already.
+
+    Held-out labels, those of the training split, are set aside.
+
+    Raises:
+        ConfigError: the folder holds another campaign; says what differs.
+        LockedError: another call is about to begin one.
+    """
+    if not folder.has(PLAN):
+        with locked(folder):
+            # Another call may have begun it since.
+            if not folder.has(PLAN):
+                _write(folder, plan, dataset)
+    known = open_campaign(folder)
+    _check_same(folder, plan, known.plan)
+    return known
+
+
+def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
+    images, pairs = dataset.images, dataset.pairs
+    asks_pairs = find_method(plan.method).learns_from == "pairs"
+    candidates = candidate_pairs(dataset, plan.seed) if asks_pairs else []
+    if plan.labelling == "held_out":
+        if asks_pairs:
+            pairs, candidates, truth = _held_out_pairs(pairs)
+        else:
+            images, truth = _held_out(images)
+        write_parquet(folder, TRUTH, labels_table(truth))
+    if asks_pairs:
+        columns = {"a": [a for a, _ in candidates], "b": [b for _, b in candidates]}
+        schema = pa.schema([("a", pa.string()), ("b", pa.string())])
+        write_parquet(folder, CANDIDATES, pa.table(columns, schema=schema))
+    _write_images(folder, images)
+    write_parquet(folder, PAIRS, pairs)
+    folder.write_json(SKIPPED, [list(entry) for entry in dataset.skipped])
+    # Last: where it is, all is.
+    folder.write_json(PLAN, asdict(plan))
+
+
+def _check_same(folder: Folder, given: Plan, known: Plan) -> None:
+    # As they are read back: tuples are lists there.
+    one, other = (json.loads(json.dumps(asdict(plan))) for plan in (given, known))
+    for name, value in one.items():
+        if value != other[name]:
+            nested = isinstance(value, dict) and isinstance(other[name], dict)
+            fields = [key for key in value if value[key] != other[name].get(key)] if nested else []
+            what = ", ".join(fields) or name
+            raise ConfigError(
+                f"{folder} is a campaign with another {what}: give the options that it began with, "
+                "or another --name"
+            )
+
+
+# Parquet cannot hold lists of fixed length, such as crops, of which some are missing.
+def _write_images(folder: Folder, images: pa.Table) -> None:
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, images.schema) as writer:
+        writer.write_table(images)
+    folder.write_bytes(IMAGES, buffer.getvalue())
+
+
+def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:
+    truth: dict[str, Label] = {}
+    rows = images.select(["image", "split", "score", "spread"]).to_pylist()
+    for row in rows:
+        if row["split"] == "train" and row["score"] is not None:
+            truth[row["image"]] = Label(row["score"], row["spread"])
+    for column in ("score", "spread"):
+        values = [None if row["image"] in truth else row[column] for row in rows]
+        images = with_column(images, column, values)
+    return images, truth
+
+
+def _held_out_pairs(
+    pairs: pa.Table,
+) -> tuple[pa.Table, list[tuple[str, str]], dict[str, Label]]:
+    """Pairs that stay, those to be asked about, and what is known of these."""
+    rows = pairs.to_pylist()
+    votes: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row["split"] == "train":
+            # By name, so that the order of the two gives nothing away.
+            a, b = sorted((row["better"], row["worse"]))
+            votes[a, b] = votes.get((a, b), 0) + (1 if row["better"] == a else -1)
+    # What votes and scores say the opposite of is not known.
+    known = {pair: vote for pair, vote in votes.items() if vote}
+    truth = {f"{a} | {b}": Label(1.0 if vote > 0 else -1.0) for (a, b), vote in known.items()}
+    kept = [row for row in rows if row["split"] != "train"]
+    return pa.Table.from_pylist(kept, schema=pairs.schema), list(known), truth

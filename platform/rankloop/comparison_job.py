@@ -1,0 +1,127 @@
+"""What the jobs that compare share: options, the place of the result, the report."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rankloop.command_line import JobOptions, at_least, refuse_swept
+from rankloop.errors import ConfigError
+from rankloop.methods.method import Method
+from rankloop.storage import open_folder
+from rankloop.training.experiment import Prepared, prepare_data, result_folder
+from rankloop.tuning.comparison import Row
+from rankloop.tuning.report import comparison_report
+from rankloop.tuning.split_comparison import run_split_comparison
+
+
+@dataclass(frozen=True)
+class ComparisonOptions(JobOptions):
+    """Options of the jobs that compare; --workers is the number of runs at once."""
+
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of initial weights and order of examples; each row is trained once per seed, and per
+    split where there are several."""
+
+
+@dataclass(frozen=True)
+class SplitComparisonOptions(ComparisonOptions):
+    """Options of the jobs that compare on several splits."""
+
+    splits: int = 1
+    """How often the data are split anew. The papers: 10."""
+    only: tuple[str, ...] = ()
+    """Rows to train, by name; all by default."""
+
+
+def check_comparison(method: Method, options: Any, rows: Sequence[Row]) -> None:
+    """Refuse what a comparison would ignore or cannot do.
+
+    Args:
+        method: what is trained.
+        options: ComparisonOptions with the method's ``config``.
+        rows: what is compared.
+
+    Raises:
+        ConfigError: names the option, its value and the limit.
+    """
+    at_least(0, data_workers=options.data_workers or 0)
+    at_least(1, workers=options.workers)
+    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
+        given = " ".join(map(str, options.seeds)) or "without a value"
+        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
+    varied = {name: value for row in rows for name, value in row.values.items()}
+    refuse_swept(options.config, varied, options.smoke, method=method.name)
+
+
+def chosen_rows(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
+    """Return the rows of the names given, in the table's order; all rows where none is given.
+
+    Raises:
+        ConfigError: there is no such row; says the nearest.
+    """
+    names = [row.name for row in rows]
+    for name in only:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise ConfigError(f"--only {name!r} is no row: the nearest is {near[0]!r}")
+    return [row for row in rows if not only or row.name in only]
+
+
+def compare_on_splits(
+    job: str,
+    method: Method,
+    options: Any,
+    rows: Sequence[Row],
+    *,
+    study: str,
+    note: str,
+) -> str:
+    """Run a comparison, or go on with one that was cut off; print its report, return its folder.
+
+    Args:
+        job: name of the job, and of the folder of its results.
+        method: what is trained.
+        options: SplitComparisonOptions with the method's ``config``, checked by `check_comparison`.
+        rows: what is compared.
+        study: which table the rows are of.
+        note: what a reader must know of the paper's numbers.
+
+    Raises:
+        ConfigError: ``--splits`` is below 1.
+    """
+    at_least(1, splits=options.splits)
+    config = options.config
+    identity = {
+        "config": config.model_dump(mode="json"),
+        "data": options.data,
+        "study": study,
+        "seeds": options.seeds,
+        "splits": options.splits,
+        "only": options.only,
+    }
+    splits = [options.data.seed + number for number in range(options.splits)]
+    first = prepare_data(options.data, method, config)
+
+    def prepare(split: int) -> Prepared:
+        if split == options.data.seed:
+            return first
+        return prepare_data(replace(options.data, seed=split), method, config)
+
+    folder = result_folder(options.storage, job, method.name, first, identity)
+    storage = open_folder(options.storage)
+    result = run_split_comparison(
+        method.name,
+        config,
+        rows,
+        sorted(options.seeds),
+        splits,
+        prepare,
+        folder,
+        storage,
+        options.workers,
+        options.data_workers,
+        note=f"{note} Numbers of --smoke mean nothing." if options.smoke else note,
+    )
+    print(comparison_report(result, folder, storage))
+    return str(folder)
