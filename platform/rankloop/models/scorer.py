@@ -7,6 +7,7 @@ from torch import nn
 
 from rankloop.errors import ConfigError
 from rankloop.models import shallow, torchvision_backbone
+from rankloop.models.normalisation import ImageNetNormalisation, check_batch
 from rankloop.models.score_scale import ScoreScale
 from rankloop.models.shallow import ShallowNetwork
 from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
@@ -18,10 +19,6 @@ SMALLEST_INPUT: dict[Backbone, int] = {
     **dict.fromkeys(get_args(TorchvisionName), torchvision_backbone.MINIMUM_INPUT_SIZE),
     "shallow": shallow.MINIMUM_INPUT_SIZE,
 }
-
-# Channel means and standard deviations of ImageNet in [0, 1], which torchvision's weights expect.
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Scorer(nn.Module):
@@ -50,13 +47,7 @@ class Scorer(nn.Module):
         self.head = head
         self.output = output
         self.input_size = input_size
-        # In units of 0..255, which saves a pass over the pixels for the division.
-        mean = 255.0 * torch.tensor(_IMAGENET_MEAN).view(3, 1, 1)
-        std = 255.0 * torch.tensor(_IMAGENET_STD).view(3, 1, 1)
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        self.normalisation = ImageNetNormalisation()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images.
@@ -76,14 +67,11 @@ class Scorer(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return what the head sees of images as `forward` takes them: float (n, f)."""
-        features: torch.Tensor = self.backbone(self._prepared(images))
+        features: torch.Tensor = self.backbone(self.normalisation(self._cropped(images)))
         return features
 
-    def _prepared(self, images: torch.Tensor) -> torch.Tensor:
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                f"images are {images.dtype} of shape {tuple(images.shape)}: give uint8 (n, 3, h, w)"
-            )
+    def _cropped(self, images: torch.Tensor) -> torch.Tensor:
+        check_batch(images)
         height, width = images.shape[2:]
         size = self.input_size
         if height < size or width < size:
@@ -92,10 +80,7 @@ class Scorer(nn.Module):
                 "them to at least that, or build the scorer with a smaller input_size"
             )
         top, left = (height - size) // 2, (width - size) // 2
-        cropped = images[:, :, top : top + size, left : left + size].to(self.mean.device)
-        # Streams hold permuted (n, h, w, 3) images; kernels, and so the last digits of the scores,
-        # would depend on the caller's strides without one fixed layout.
-        return (cropped.contiguous().to(self.mean.dtype) - self.mean) / self.std
+        return images[:, :, top : top + size, left : left + size]
 
 
 def build_scorer(
