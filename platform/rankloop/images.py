@@ -270,6 +270,31 @@ def shrink(image: np.ndarray, longest_side: int | None) -> np.ndarray:
     return shrunk
 
 
+def resize_short_side(image: np.ndarray, short_side: int, longest_side: int) -> np.ndarray:
+    """Resize an image, keeping its aspect ratio, until its shorter side has so many pixels.
+
+    By area averaging to shrink it, by bicubic interpolation to enlarge it. Of an image so long that
+    its longer side would have more than ``longest_side`` pixels that side gets so many.
+
+    Args:
+        image: uint8 (h, w, 3).
+        short_side: pixels of the shorter side, >= 1.
+        longest_side: limit of the longer side, >= ``short_side``.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    check_image(image)
+    height, width, _ = image.shape
+    scale = min(short_side / min(height, width), longest_side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if size == (width, height):
+        return image.copy()
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized: np.ndarray = cv2.resize(image, size, interpolation=interpolation)
+    return resized
+
+
 def load(
     uri: str,
     crop_box: tuple[int, int, int, int] | None,

@@ -60,6 +60,7 @@ def test_cycles_that_mlflow_has_whole_are_not_sent_again(make_campaign, monkeypa
 
 @pytest.mark.integration
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_runs_are_complete_once_mlflow_is_back(make_campaign, tmp_path, monkeypatch, caplog):
     campaign, server, port = make_campaign(), tmp_path / "server", free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")

@@ -1,6 +1,7 @@
 """Comparison transformers against loops over tokens, in the paper's layout and in the code's."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def _tokens(count: int, seed: int, groups: int = GROUPS) -> torch.Tensor:
     return torch.randn(groups, count, CHANNELS, generator=generator, dtype=torch.float64)
 
 
-def _made(layout, heads: int = 1, **options: bool) -> torch.nn.Module:
+def _made(layout, heads: int = 1, **options: Any) -> torch.nn.Module:
     torch.manual_seed(0)
     made: torch.nn.Module = layout(CHANNELS, heads, **options).double().eval()
     for parameter in made.parameters():
@@ -43,6 +44,9 @@ def _updated(update, tokens: torch.Tensor, context: torch.Tensor, masked: bool) 
         weights = _softmax([float(query @ (key @ context[j])) for j in others])
         found = sum(w * (value @ context[j]) for w, j in zip(weights, others, strict=True))
         x, forward = found + token, update.feed_forward
+        if forward.norm is None:
+            out.append(forward.narrow(functional.gelu(forward.wide(x))))
+            continue
         normed = (x - x.mean()) / (x.var(correction=0) + 1e-5).sqrt()
         inner = forward.wide(normed * forward.norm.weight + forward.norm.bias)
         out.append(x + forward.narrow(functional.gelu(inner)))
@@ -51,10 +55,12 @@ def _updated(update, tokens: torch.Tensor, context: torch.Tensor, masked: bool) 
 
 @pytest.mark.parametrize("feature_self_update", [True, False])
 @pytest.mark.parametrize("pivot_self_update", [True, False])
+@pytest.mark.parametrize("feed_forward", ["residual", "plain"])
 @torch.no_grad()
-def test_modules_are_those_of_the_equations(feature_self_update, pivot_self_update):
+def test_modules_are_those_of_the_equations(feature_self_update, pivot_self_update, feed_forward):
     transformer = _made(
         ComparisonTransformer,
+        feed_forward=feed_forward,
         feature_self_update=feature_self_update,
         pivot_self_update=pivot_self_update,
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rankloop.models.image_encoder import ImageEncoder
-from rankloop.models.qcn import QCN, build_qcn
+from rankloop.models.qcn import QCNNetwork, build_qcn
 from rankloop.models.torchvision_backbone import TorchvisionBackbone
 
 OPTIONS = {
@@ -14,6 +14,7 @@ OPTIONS = {
     "images": 5,
     "transformers": 2,
     "layout": "paper",
+    "feed_forward": "residual",
     "heads": 2,
     "feature_self_update": True,
     "pivot_self_update": True,
@@ -24,7 +25,7 @@ OPTIONS = {
 }
 
 
-def _built(**options: object) -> QCN:
+def _built(**options: object) -> QCNNetwork:
     model = build_qcn("resnet18", **{**OPTIONS, **options})
     model.pivot_scores.copy_(torch.tensor([5.0, 10, 30, 40, 60, 80, 95]))
     model.auxiliary.copy_(torch.randn(4, 16, generator=torch.Generator().manual_seed(1)))

@@ -44,6 +44,7 @@ def context(data, pixels, tiny_config, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_rows_from_ray_data_give_the_same_models(context, tmp_path):
     elsewhere = replace(context, folder=open_folder(str(tmp_path / "ray data")), data_workers=1)
     for where in (context, elsewhere):

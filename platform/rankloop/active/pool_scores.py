@@ -1,6 +1,5 @@
 """Certainty of every item of a pool, through Ray Data, as a table."""
 
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from rankloop import npy
 from rankloop.active.certainty import PAIRS, certainty, certainty_sets
 from rankloop.active.items import Item
 from rankloop.errors import ImageError
@@ -183,22 +183,11 @@ def _images_of(item: Item, making: _Making) -> tuple[bytes, bytes, bytes, str]:
     except ImageError as error:
         return b"", b"", b"", str(error)
     return (
-        _packed(np.concatenate([made.images for made in sets])),
-        _packed(np.concatenate([made.levels for made in sets])),
-        _packed(np.array([len(made.levels) for made in sets])),
+        npy.to_bytes(np.concatenate([made.images for made in sets])),
+        npy.to_bytes(np.concatenate([made.levels for made in sets])),
+        npy.to_bytes(np.array([len(made.levels) for made in sets])),
         "",
     )
-
-
-def _packed(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _unpacked(data: bytes) -> np.ndarray:
-    array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
-    return array
 
 
 class _Actor:
@@ -237,11 +226,11 @@ def _scored(
 ) -> ItemScore:
     if error:
         return ItemScore(name, np.nan, np.nan, 0, np.empty(0, np.float32), str(error))
-    of_each = np.split(_unpacked(levels), np.cumsum(_unpacked(sets))[:-1])
+    of_each = np.split(npy.from_bytes(levels), np.cumsum(npy.from_bytes(sets))[:-1])
     return score_item(
         scorer,
         name,
-        _unpacked(images),
+        npy.from_bytes(images),
         of_each,
         seed=making.seed,
         pairs=making.pairs,
@@ -270,7 +259,7 @@ def score_item(
         pairs: K of eq. 15.
         with_features: see `score_items`.
     """
-    scores = scorer.score_views(images[:, np.newaxis])
+    scores = scorer.score_views(list(images[:, np.newaxis]))
     value = certainty(
         scores,
         levels,

@@ -35,10 +35,12 @@ class ExampleStream:
 
     Attributes:
         rows_per_step: rows that one training step consumes, over all workers together.
-        row: (step, item) to named arrays of fixed shape and dtype, images as uint8 (k, h, w, 3);
-            item is in [0, rows_per_step). The training loop counts what is in a column
-            ``replaced``: see `rankloop.methods.replaced_images`.
+        row: (step, item) to named arrays of fixed shape and dtype; item is in [0, rows_per_step).
+            The training loop counts what is in a column ``replaced``: see
+            `rankloop.methods.replaced_images`.
         image_names: what the k images of a row are, for pictures; empty if nothing is to be said.
+        pictures: (row) to the k images, uint8 (k, h, w, 3), for pictures; None where there is
+            nothing to see.
         describe: (row) to what a picture says of the row.
         first: first step that uses the stream.
         last: one past the last step that uses it; None for all after the first.
@@ -47,6 +49,9 @@ class ExampleStream:
     rows_per_step: int
     row: Callable[[int, int], dict[str, np.ndarray]]
     image_names: tuple[str, ...] = ()
+    pictures: Callable[[Mapping[str, np.ndarray]], np.ndarray | None] = lambda row: row.get(
+        "images"
+    )
     describe: Callable[[Mapping[str, np.ndarray]], str] = lambda row: ""
     first: int = 0
     last: int | None = None
@@ -78,9 +83,9 @@ class Method:
         image_size: (config) to the side in pixels of the squares that photographs are cut and
             resized to before anything else; None where they stay as they are.
         least_side: (config) to the pixels that each side of an image must have at least.
-        views: (image as ``TrainingData.load`` gives it, config) to uint8 (k, s, s, 3), k the same
-            for all images: the score of the image is the mean of theirs. A function of the pixels,
-            so that an image has one score.
+        views: (image as ``TrainingData.load`` gives it, config) to uint8 (k, h, w, 3): the score of
+            the image is the mean of theirs. A function of the pixels, so that an image has one
+            score; raises ImageError.
         build: (config, seed) to a seeded model that maps uint8 (n, 3, h, w) to scores (n,).
         initialise: (new model, config, data) sets what the model takes from the training labels.
         before_step: (model, optimiser, config, seed, step) changes them where a phase of training
@@ -90,6 +95,8 @@ class Method:
         optimizer: (model, config) to the optimiser.
         learning_rate: (config, step) to the rate of that step, times the ``factor`` of each of the
             optimiser's groups of parameters that has one.
+        prepare_scoring: (model, config, data, seed) sets what scoring takes of training images,
+            such as their features; called before evaluations and before a checkpoint is written.
         predict: (model, images uint8 (n, 3, h, w)) to float32 scores (n,), without gradients.
         features: (model, images uint8 (n, 3, h, w)) to float32 (n, f), what the scores are made of,
             without gradients.
@@ -115,6 +122,9 @@ class Method:
     ranked_set: Callable[[np.ndarray, np.random.Generator, Any], RankedSet]
     smoke: Mapping[str, Any]
     initialise: Callable[[nn.Module, Any, TrainingData], None] = lambda model, config, data: None
+    prepare_scoring: Callable[[nn.Module, Any, TrainingData, int], None] = (
+        lambda model, config, data, seed: None
+    )
     before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (
         lambda model, optimizer, config, seed, step: None
     )

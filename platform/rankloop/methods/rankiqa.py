@@ -19,6 +19,7 @@ from rankloop.distortions.distortion import Distortion
 from rankloop.errors import DataError
 from rankloop.losses.hardest_pairs import hardest_pairs_loss
 from rankloop.losses.ranked_sets import ranked_sets_loss
+from rankloop.methods.labels import labelled_rows, quality_labels
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.ranked_sets import ranked_set_stream
 from rankloop.methods.rankiqa_config import RankIQAConfig
@@ -43,17 +44,6 @@ def _build(config: RankIQAConfig, seed: int) -> nn.Module:
     )
 
 
-def _labels(data: TrainingData) -> np.ndarray:
-    """Labels by row, such that higher is better; NaN where there are none."""
-    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
-    return labels if data.dataset.higher_is_better else -labels
-
-
-def _labelled_rows(data: TrainingData) -> np.ndarray:
-    rows = split_indices(data.dataset, "train")
-    return rows[~np.isnan(_labels(data)[rows])]
-
-
 def ladder_rows(data: TrainingData, share: float, seed: int) -> np.ndarray:
     """Return the training images that ladders are made of, int (n,), ascending.
 
@@ -66,7 +56,7 @@ def ladder_rows(data: TrainingData, share: float, seed: int) -> np.ndarray:
     rows = split_indices(data.dataset, "train")
     distorted = data.dataset.images["distortion"].is_valid().to_numpy()
     rows = rows[~distorted[rows]]
-    unscored = np.isnan(_labels(data)[rows])
+    unscored = np.isnan(quality_labels(data)[rows])
     unlabelled = rows[unscored if data.unlabelled is None else np.isin(rows, data.unlabelled)]
     if not rows.size:
         raise DataError(
@@ -81,7 +71,7 @@ def ladder_rows(data: TrainingData, share: float, seed: int) -> np.ndarray:
 def _initialise(model: nn.Module, config: RankIQAConfig, data: TrainingData) -> None:
     # Ranking alone knows nothing of the labels, not even their scale.
     if config.objective != "ranking":
-        _scale(model).set(torch.from_numpy(_labels(data)[_labelled_rows(data)]))
+        _scale(model).set(torch.from_numpy(quality_labels(data)[labelled_rows(data)]))
 
 
 def _scale(model: nn.Module) -> ScoreScale:
@@ -145,7 +135,7 @@ def _streams(config: RankIQAConfig, data: TrainingData, seed: int) -> dict[str, 
         )
     streams = {}
     if config.objective != "ranking":
-        row = partial(_labelled_row, data, _labels(data), _labelled_rows(data), config, seed)
+        row = partial(_labelled_row, data, quality_labels(data), labelled_rows(data), config, seed)
         streams["labelled"] = ExampleStream(
             config.labelled_images, row, ("",), describe=_label, first=config.ranking_steps
         )

@@ -1,5 +1,7 @@
 """Scores of images from those of their views."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,26 +13,37 @@ _AT_ONCE = 64
 
 
 def mean_scores(
-    method: Method, model: nn.Module, views: np.ndarray, device: torch.device
+    method: Method, model: nn.Module, views: Sequence[np.ndarray], device: torch.device
 ) -> np.ndarray:
-    """Score images by the mean score of their views.
+    """Score images by the mean score of their views; views of one shape go through together.
 
     Args:
         method: what the model is of.
         model: in evaluation mode, on the device.
-        views: uint8 (n, k, s, s, 3), k views of each of n images.
+        views: of each of n images its views, uint8 (k, h, w, 3); images may differ in shape.
         device: where to score.
 
     Returns:
         float32 (n,).
     """
-    n, k = views.shape[:2]
-    flat = views.reshape(n * k, *views.shape[2:])
-    found = [np.empty(0, np.float32)]
-    for start in range(0, len(flat), _AT_ONCE):
-        # A copy: Ray's arrays are read-only, which torch does not know.
-        batch = torch.tensor(flat[start : start + _AT_ONCE]).permute(0, 3, 1, 2).to(device)
-        found.append(method.predict(model, batch).float().cpu().numpy())
-    scores = np.concatenate(found).reshape(n, k)
-    means: np.ndarray = scores.mean(axis=1, dtype=np.float64).astype(np.float32)
+    means = np.empty(len(views), np.float32)
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for number, image in enumerate(views):
+        shapes.setdefault(image.shape, []).append(number)
+    for (k, *_), numbers in shapes.items():
+        flat = [view for number in numbers for view in views[number]]
+        scores = [
+            _scores(method, model, flat[start : start + _AT_ONCE], device)
+            for start in range(0, len(flat), _AT_ONCE)
+        ]
+        means[numbers] = np.concatenate(scores).reshape(-1, k).mean(axis=1, dtype=np.float64)
     return means
+
+
+def _scores(
+    method: Method, model: nn.Module, views: Sequence[np.ndarray], device: torch.device
+) -> np.ndarray:
+    # np.stack copies: Ray's arrays are read-only, which torch does not know.
+    batch = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).to(device)
+    found: np.ndarray = method.predict(model, batch).float().cpu().numpy()
+    return found

@@ -1,9 +1,14 @@
 """The comparison transformer of QCN as the paper describes it (section 3.3)."""
 
+from typing import Literal
+
 import torch
 from torch import nn
+from torch.nn import functional
 
 from rankloop.models.attention import attention
+
+FeedForward = Literal["residual", "plain"]
 
 
 class ComparisonTransformer(nn.Module):
@@ -19,6 +24,7 @@ class ComparisonTransformer(nn.Module):
         channels: int,
         heads: int = 1,
         *,
+        feed_forward: FeedForward = "residual",
         feature_self_update: bool = True,
         pivot_self_update: bool = True,
     ) -> None:
@@ -27,14 +33,19 @@ class ComparisonTransformer(nn.Module):
         Args:
             channels: length C of a token, which ``heads`` divides.
             heads: attentions side by side; the paper has one.
+            feed_forward: φ, two layers of which the paper says no more: "plain" they alone, where
+                nothing is learned since an image's own features are lost on the way; "residual"
+                with what they are given normalised, and added to what they make of it.
             feature_self_update: FSU of Table 3.
             pivot_self_update: PSU of Table 3.
         """
         super().__init__()
-        self.feature_self = _Update(channels, heads, masked=True) if feature_self_update else None
-        self.pivot_cross = _Update(channels, heads)
-        self.pivot_self = _Update(channels, heads) if pivot_self_update else None
-        self.feature_cross = _Update(channels, heads)
+        self.feature_self = (
+            _Update(channels, heads, feed_forward, masked=True) if feature_self_update else None
+        )
+        self.pivot_cross = _Update(channels, heads, feed_forward)
+        self.pivot_self = _Update(channels, heads, feed_forward) if pivot_self_update else None
+        self.feature_cross = _Update(channels, heads, feed_forward)
 
     def forward(
         self, features: torch.Tensor, pivots: torch.Tensor
@@ -51,11 +62,13 @@ class ComparisonTransformer(nn.Module):
 class _Update(nn.Module):
     """φ(A V + tokens), with Q of the tokens and K, V of their context."""
 
-    def __init__(self, channels: int, heads: int, *, masked: bool = False) -> None:
+    def __init__(
+        self, channels: int, heads: int, feed_forward: FeedForward, *, masked: bool = False
+    ) -> None:
         super().__init__()
         self.query = nn.Linear(channels, channels, bias=False)
         self.key_value = nn.Linear(channels, 2 * channels, bias=False)
-        self.feed_forward = _FeedForward(channels)
+        self.feed_forward = _FeedForward(channels, residual=feed_forward == "residual")
         self.heads, self.masked = heads, masked
 
     def forward(self, tokens: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
@@ -66,14 +79,15 @@ class _Update(nn.Module):
 
 
 class _FeedForward(nn.Module):
-    """φ, which the paper leaves open."""
+    """φ."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, residual: bool) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = nn.LayerNorm(channels) if residual else None
         self.wide = nn.Linear(channels, 2 * channels)
         self.narrow = nn.Linear(2 * channels, channels)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        inner = torch.nn.functional.gelu(self.wide(self.norm(tokens)))
-        return tokens + self.narrow(inner)
+        given = tokens if self.norm is None else self.norm(tokens)
+        made: torch.Tensor = self.narrow(functional.gelu(self.wide(given)))
+        return made if self.norm is None else tokens + made

@@ -1,12 +1,17 @@
 """Images of any shape to features: the encoder of QCN and of GOL."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 
+from rankloop.models.efficientnet_lite import EfficientNetLite0
 from rankloop.models.normalisation import ImageNetNormalisation
-from rankloop.models.torchvision_backbone import TorchvisionBackbone
+from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
+
+# Networks that take images of any shape.
+EncoderName = Literal[TorchvisionName, "efficientnet_lite0"]
 
 
 class ImageEncoder(nn.Module):
@@ -22,7 +27,11 @@ class ImageEncoder(nn.Module):
     """
 
     def __init__(
-        self, backbone: TorchvisionBackbone, channels: int, *, frozen_statistics: bool
+        self,
+        backbone: TorchvisionBackbone | EfficientNetLite0,
+        channels: int,
+        *,
+        frozen_statistics: bool,
     ) -> None:
         """Put a backbone and a new projection together."""
         super().__init__()
@@ -67,3 +76,19 @@ class ImageEncoder(nn.Module):
     def _encoded(self, images: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self.projection(self.backbone(self.normalisation(images)))
         return features
+
+
+def build_encoder(
+    name: EncoderName, weights: str, channels: int, *, frozen_statistics: bool
+) -> ImageEncoder:
+    """Build an encoder from torch's global generator.
+
+    Raises:
+        ConfigError: weights that are unknown, unreadable or do not fit.
+    """
+    backbone = (
+        EfficientNetLite0(weights)
+        if name == "efficientnet_lite0"
+        else TorchvisionBackbone(name, weights)
+    )
+    return ImageEncoder(backbone, channels, frozen_statistics=frozen_statistics)

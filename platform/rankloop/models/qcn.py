@@ -7,17 +7,16 @@ import torch
 from torch import nn
 
 from rankloop.models.authors_transformer import AuthorsComparisonTransformer
-from rankloop.models.comparison_transformer import ComparisonTransformer
-from rankloop.models.image_encoder import ImageEncoder
+from rankloop.models.comparison_transformer import ComparisonTransformer, FeedForward
+from rankloop.models.image_encoder import EncoderName, ImageEncoder, build_encoder
 from rankloop.models.score_estimate import estimated_scores
-from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
 from rankloop.randomness import derived_seed
 
 Flip = Literal["scores", "features", "none"]
 Layout = Literal["paper", "code"]
 
 
-class QCN(nn.Module):
+class QCNNetwork(nn.Module):
     """An encoder, learned pivots and comparison transformers that arrange both by score.
 
     Attributes:
@@ -109,7 +108,7 @@ class QCN(nn.Module):
 
 
 def build_qcn(
-    backbone: TorchvisionName,
+    backbone: EncoderName,
     *,
     weights: str,
     channels: int,
@@ -117,6 +116,7 @@ def build_qcn(
     images: int,
     transformers: int,
     layout: Layout,
+    feed_forward: FeedForward,
     heads: int,
     feature_self_update: bool,
     pivot_self_update: bool,
@@ -124,23 +124,24 @@ def build_qcn(
     frozen_statistics: bool,
     flip: Flip,
     seed: int,
-) -> QCN:
+) -> QCNNetwork:
     """Build a network on the CPU; the same arguments give the same weights every time.
 
     Args:
-        backbone: "resnet18", "resnet50" or "vgg16".
-        weights: see `TorchvisionBackbone`.
+        backbone: "resnet18", "resnet50", "vgg16" or "efficientnet_lite0".
+        weights: see `TorchvisionBackbone` and `EfficientNetLite0`.
         channels: length C of a token.
         pivots: M.
         images: N at test, the image to score and its auxiliary images.
         transformers: T.
         layout: of the transformers, as in the "paper" or in the authors' "code".
+        feed_forward: φ of the "paper" layout.
         heads: of their attention.
         feature_self_update: FSU of Table 3.
         pivot_self_update: PSU of Table 3.
         drop_path: of the "code" layout.
         frozen_statistics: see `ImageEncoder`.
-        flip: see `QCN`.
+        flip: see `QCNNetwork`.
         seed: the run's seed; torch's global generators are neither read nor changed.
 
     Raises:
@@ -150,12 +151,11 @@ def build_qcn(
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # torch.manual_seed would also reseed the GPUs' generators.
         torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
-        network = TorchvisionBackbone(backbone, weights)
-        encoder = ImageEncoder(network, channels, frozen_statistics=frozen_statistics)
+        encoder = build_encoder(backbone, weights, channels, frozen_statistics=frozen_statistics)
         made: list[ComparisonTransformer | AuthorsComparisonTransformer] = [
-            ComparisonTransformer(channels, heads, **updates)
+            ComparisonTransformer(channels, heads, feed_forward=feed_forward, **updates)
             if layout == "paper"
             else AuthorsComparisonTransformer(channels, heads, drop_path=drop_path, **updates)
             for _ in range(transformers)
         ]
-        return QCN(encoder, made, pivots, images, flip)
+        return QCNNetwork(encoder, made, pivots, images, flip)

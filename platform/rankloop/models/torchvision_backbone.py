@@ -1,15 +1,13 @@
 """Networks of torchvision without their last layer."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from rankloop.errors import ConfigError
+from rankloop.models.weights import load_weights, read_weights
 
 TorchvisionName = Literal["resnet18", "resnet50", "vgg16"]
 MINIMUM_INPUT_SIZE = 32
@@ -83,8 +81,8 @@ class TorchvisionBackbone(nn.Module):
         self.trunk = getattr(models, name)(weights=None)
         self.trunk.set_submodule(architecture.last, nn.Identity())
         if weights != "none":
-            tensors = _imagenet(architecture) if weights == "imagenet" else _read(weights)
-            _load(self.trunk, tensors, name, weights)
+            tensors = _imagenet(architecture) if weights == "imagenet" else read_weights(weights)
+            load_weights(self.trunk, tensors, architecture.last, name, weights)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map normalised images, float (n, 3, s, s), to features, float (n, f)."""
@@ -113,48 +111,3 @@ def _imagenet(architecture: _Architecture) -> dict[str, torch.Tensor]:
             "path of a .safetensors file with them, or 'none'"
         ) from error
     return tensors
-
-
-def _read(path: str) -> dict[str, torch.Tensor]:
-    if Path(path).suffix in {".pth", ".pt", ".bin", ".ckpt"}:
-        converted = str(Path(path).with_suffix(".safetensors"))
-        raise ConfigError(
-            f"weights {path!r} may be a pickle, which can run code when it is opened; convert it "
-            'once and give the result: python -c "import torch; from safetensors.torch import '
-            f'save_file; save_file(torch.load({path!r}, weights_only=True), {converted!r})"'
-        )
-    if Path(path).suffix != ".safetensors":
-        raise ConfigError(
-            f"weights {path!r} is unknown: give 'none', 'imagenet' or the path of a .safetensors "
-            "file"
-        )
-    if not Path(path).is_file():
-        raise ConfigError(f"weights file {path!r} does not exist: check the path, or give 'none'")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(
-            f"weights file {path!r} cannot be read ({error}): it is damaged or not in the "
-            "safetensors format; make it again, or give 'none'"
-        ) from error
-
-
-def _load(
-    trunk: nn.Module, tensors: dict[str, torch.Tensor], network: TorchvisionName, name: str
-) -> None:
-    last = _ARCHITECTURES[network].last
-    tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(f"{last}.")}
-    try:
-        missing, unexpected = trunk.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:  # A tensor has another shape; torch names it and both shapes.
-        raise ConfigError(f"weights {name!r} do not fit {network}: {error}") from error
-    if missing or unexpected:
-        raise ConfigError(
-            f"weights {name!r} do not fit {network}: missing {_shortened(missing)}, unexpected "
-            f"{_shortened(unexpected)}; give torchvision's tensor names"
-        )
-
-
-def _shortened(keys: list[str], limit: int = 5) -> str:
-    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return (", ".join(keys[:limit]) or "none") + more

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rankloop import npy
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError
 from rankloop.methods import find_method
@@ -92,11 +93,9 @@ def scores_by_ray(
 def _decode_batch(batch: dict[str, np.ndarray], method: str, config: Any) -> dict[str, Any]:
     found = find_method(method)
     decoded = [decode(str(uri), found, config) for uri in batch["uri"]]
-    side = found.image_size(config) or found.least_side(config)
-    nothing = found.views(np.zeros((side, side, 3), np.uint8), config)
     return {
         "index": batch["index"],
-        "image": np.stack([nothing if isinstance(item, str) else item for item in decoded]),
+        "views": [b"" if isinstance(item, str) else npy.to_bytes(item) for item in decoded],
         "error": [item if isinstance(item, str) else "" for item in decoded],
     }
 
@@ -111,8 +110,9 @@ class _Model:
         self._scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        pairs = zip(batch["image"], batch["error"], strict=True)
-        scores = score_decoded(self._scorer, [str(error) or image for image, error in pairs])
+        pairs = zip(batch["views"], batch["error"], strict=True)
+        decoded = [str(error) or npy.from_bytes(views) for views, error in pairs]
+        scores = score_decoded(self._scorer, decoded)
         return {
             "index": batch["index"],
             "score": np.array([np.nan if s is None else s for s, _ in scores], np.float32),

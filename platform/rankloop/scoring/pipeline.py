@@ -47,7 +47,7 @@ def scores_in_process(
 
 
 def decode(image: bytes | str, method: Method, config: Any) -> np.ndarray | str:
-    """Return an image's views, uint8 (k, s, s, 3), or why it cannot be read."""
+    """Return an image's views, uint8 (k, h, w, 3), or why it cannot be read."""
     try:
         return read_views(image, method, config)
     except (RankloopError, OSError) as error:
@@ -58,5 +58,5 @@ def decode(image: bytes | str, method: Method, config: Any) -> np.ndarray | str:
 def score_decoded(scorer: ImageScorer, decoded: Sequence[np.ndarray | str]) -> list[Score]:
     """Score what ``decode`` gave."""
     arrays = [item for item in decoded if not isinstance(item, str)]
-    scores = iter(scorer.score_views(np.stack(arrays)).tolist() if arrays else [])
+    scores = iter(scorer.score_views(arrays).tolist())
     return [(None, item) if isinstance(item, str) else (next(scores), "") for item in decoded]

@@ -54,7 +54,7 @@ class ImageScorer:
         return self.method.higher_is_better
 
     def read(self, image: bytes | str) -> np.ndarray:
-        """Return an image file's views, uint8 (k, s, s, 3): see `Method.views`.
+        """Return an image file's views, uint8 (k, h, w, 3): see `Method.views`.
 
         Args:
             image: content, path or URI of the file.
@@ -64,8 +64,8 @@ class ImageScorer:
         """
         return read_views(image, self.method, self.config)
 
-    def score_views(self, views: np.ndarray) -> np.ndarray:
-        """Score images by the mean of their views: uint8 (n, k, s, s, 3) to float32 (n,)."""
+    def score_views(self, views: Sequence[np.ndarray]) -> np.ndarray:
+        """Score n images by the mean of their views, uint8 (k, h, w, 3) each: float32 (n,)."""
         with _full_precision(self.device):
             return mean_scores(self.method, self.model, views, self.device)
 
@@ -78,10 +78,7 @@ class ImageScorer:
             ImageError: an image is too small.
             ValueError: another dtype or shape.
         """
-        if not len(arrays):
-            return np.empty(0, np.float32)
-        views = [views_of(image, self.method, self.config) for image in arrays]
-        return self.score_views(np.stack(views))
+        return self.score_views([views_of(image, self.method, self.config) for image in arrays])
 
     def score_image(self, image: bytes | str) -> float:
         """Score one image file, given by its content, its path or its URI.
@@ -89,7 +86,7 @@ class ImageScorer:
         Raises:
             ImageError: it cannot be read, or is too small.
         """
-        return float(self.score_views(self.read(image)[np.newaxis])[0])
+        return float(self.score_views([self.read(image)])[0])
 
 
 def read_views(image: bytes | str, method: Method, config: Any) -> np.ndarray:

@@ -98,7 +98,7 @@ def predict_rows(
                 continue
             kept.append(int(row))
         if images:
-            scores.append(mean_scores(method, model, np.stack(images), device))
+            scores.append(mean_scores(method, model, images, device))
     model.train(was_training)
     return np.array(kept, np.int64), np.concatenate(scores) if scores else np.empty(0, np.float32)
 

@@ -22,17 +22,17 @@ def first_batch_figures(
 
 def _drawn(name: str, stream: ExampleStream) -> Figure | None:
     rows = [stream.row(stream.first, item) for item in range(min(_SHOWN, stream.rows_per_step))]
-    rows = [row for row in rows if "images" in row and row["images"].ndim == 4]
-    if not rows:
+    pictures = [found for row in rows if (found := stream.pictures(row)) is not None]
+    if not pictures:
         return None
-    count = len(rows[0]["images"])
+    count = len(pictures[0])
     labels = list(stream.image_names) or [f"image {number}" for number in range(1, count + 1)]
     if "levels" in rows[0] and not stream.image_names:
         levels = np.atleast_2d(rows[0]["levels"]).tolist()
         labels = [f"level {', '.join(map(str, level))}" for level in levels]
     names = [stream.describe(row) for row in rows]
     return ranked_sets_figure(
-        [row["images"] for row in rows],
+        pictures,
         labels,
         title=f"first batch: {name}",
         names=names if any(names) else (),

@@ -158,11 +158,13 @@ def train(
         last = progress.step == config.steps
         go_on = True
         reports = last or progress.step % schedule.evaluate_every == 0
+        due = last or progress.step % schedule.checkpoint_every == 0
+        if worker.rank == 0 and (reports or due):
+            method.prepare_scoring(model, config, data, seed)
         if reports:
             metrics = _validate(method, config, model, data, progress.step, worker)
             progress.reports.append({"step": progress.step, "metrics": _finite(metrics)})
         # Before the report, since a sweep that stops a run at it ends this process within it.
-        due = last or progress.step % schedule.checkpoint_every == 0
         if due:
             progress.replaced = _added(before, here, data, worker)
         if worker.rank == 0 and due:

@@ -1,0 +1,71 @@
+"""Weights of networks from files."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from rankloop.errors import ConfigError
+
+
+def read_weights(path: str) -> dict[str, torch.Tensor]:
+    """Read the tensors of a .safetensors file.
+
+    Raises:
+        ConfigError: it is missing, damaged, or of another format.
+    """
+    if Path(path).suffix in {".pth", ".pt", ".bin", ".ckpt"}:
+        converted = str(Path(path).with_suffix(".safetensors"))
+        raise ConfigError(
+            f"weights {path!r} may be a pickle, which can run code when it is opened; convert it "
+            'once and give the result: python -c "import torch; from safetensors.torch import '
+            f'save_file; save_file(torch.load({path!r}, weights_only=True), {converted!r})"'
+        )
+    if Path(path).suffix != ".safetensors":
+        raise ConfigError(
+            f"weights {path!r} is unknown: give 'none', 'imagenet' or the path of a .safetensors "
+            "file"
+        )
+    if not Path(path).is_file():
+        raise ConfigError(f"weights file {path!r} does not exist: check the path, or give 'none'")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(
+            f"weights file {path!r} cannot be read ({error}): it is damaged or not in the "
+            "safetensors format; make it again, or give 'none'"
+        ) from error
+
+
+def load_weights(
+    network: nn.Module, tensors: dict[str, torch.Tensor], last: str, kind: str, name: str
+) -> None:
+    """Put tensors into a network without its last layer.
+
+    Args:
+        network: takes the tensors.
+        tensors: by name.
+        last: name of the last layer, whose tensors are ignored.
+        kind: what the network is, for messages.
+        name: where the tensors are from, for messages.
+
+    Raises:
+        ConfigError: they are not those of this network.
+    """
+    tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(f"{last}.")}
+    try:
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # A tensor has another shape; torch names it and both shapes.
+        raise ConfigError(f"weights {name!r} do not fit {kind}: {error}") from error
+    if missing or unexpected:
+        raise ConfigError(
+            f"weights {name!r} do not fit {kind}: missing {_shortened(missing)}, unexpected "
+            f"{_shortened(unexpected)}; give the tensors of that network, by their usual names"
+        )
+
+
+def _shortened(keys: list[str], limit: int = 5) -> str:
+    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return (", ".join(keys[:limit]) or "none") + more

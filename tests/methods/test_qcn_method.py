@@ -1,0 +1,420 @@
+"""QCN's streams, losses, rates and scores, against slow and obvious ones."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, Dataset
+from rankloop.errors import ConfigError, DataError, ImageError
+from rankloop.images import resize_short_side
+from rankloop.methods.configuration import make_config
+from rankloop.methods.method import TrainingData
+from rankloop.methods.pivot_scores import lloyd_max_pivot_scores
+from rankloop.methods.qcn import QCN, auxiliary_features
+from rankloop.methods.qcn_config import QCNConfig
+from rankloop.models.score_estimate import estimated_scores
+from rankloop.scoring.scorer import load_scorer
+from rankloop.storage import open_folder
+from rankloop.streams.batches import plain_batches
+from rankloop.training.checkpoints import load_latest
+from rankloop.training.evaluation import predict_rows
+from rankloop.training.loop import Schedule, train
+
+MakeConfig = Callable[..., QCNConfig]
+SCORES = [0.0, 4.0, 10.0, 12.5, 20.0, 31.0, 47.0, 50.0, 64.0, 80.0, 90.0, 100.0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def make() -> MakeConfig:
+    def make(**values: object) -> QCNConfig:
+        small = {
+            "backbone": "resnet18",
+            "weights": "none",
+            "short_side": 32,
+            "channels": 16,
+            "pivots": 5,
+            "images": 4,
+            "lists": 2,
+            "transformers": 2,
+            "frozen_statistics": False,
+            "learning_rate": 0.001,
+            "steps": 10,
+        }
+        return make_config(QCNConfig, small | values)
+
+    return make
+
+
+def _load(row: int) -> np.ndarray:
+    """Images of three shapes, the noisier the lower their score."""
+    height, width = ((40, 48), (48, 40), (36, 70))[row % 3]
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([x * 3, y * 4, (x + y) * 2], axis=2).astype(np.float64) % 256
+    noise = np.random.default_rng(row).normal(0, 40 - 3 * (row % 12), image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    """Twelve images to train on, six to validate, two without a score."""
+    rows: list[dict[str, Any]] = [
+        {
+            "image": f"i{i}",
+            "uri": f"nowhere/{i}.png",
+            "source": f"i{i}",
+            "split": "train" if i < 12 or i > 17 else "validation",
+            "score": SCORES[i % 12] if i < 18 else None,
+        }
+        for i in range(20)
+    ]
+    dataset = Dataset(
+        name="made up",
+        images=pa.Table.from_pylist(rows, IMAGE_SCHEMA),
+        pairs=pa.Table.from_pylist([], PAIR_SCHEMA),
+        higher_is_better=True,
+        score_name="MOS",
+        annotator="none",
+    )
+    return TrainingData(dataset, _load)
+
+
+def _model(config: QCNConfig, data: TrainingData, seed: int = 0) -> Any:
+    model = QCN.build(config, seed)
+    QCN.initialise(model, config, data)
+    return model
+
+
+def _batch(config: QCNConfig, data: TrainingData, step: int = 0) -> Any:
+    return next(plain_batches(QCN.streams(config, data, 0), step, step + 1))
+
+
+def test_the_papers_configuration_is_the_default():
+    config = QCNConfig()
+    assert (config.backbone, config.weights, config.short_side) == ("resnet50", "imagenet", 384)
+    assert (config.pivots, config.images, config.transformers) == (101, 18, 3)
+    assert config.images * config.images_per_group * config.lists == 54
+    assert (config.learning_rate, config.weight_decay) == (5e-5, 5e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"channels": 10, "heads": 4}, "channels 10 cannot be divided among 4 heads"),
+        ({"channels": 12, "heads": 4, "layout": "code"}, "give a multiple of 8"),
+        (
+            {"order_weight": 0, "metric_weight": 0, "center_weight": 0, "mae_weight": 0},
+            "all four loss weights are 0",
+        ),
+        (
+            {"order_weight": 0, "metric_weight": 0, "center_weight": 0, "mae_start": 0.1},
+            "leaves the first steps without a loss",
+        ),
+        ({"pivot": 3}, "unknown configuration key 'pivot': the nearest is 'pivots'"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, values, message):
+    with pytest.raises(ConfigError, match=message):
+        make(**values)
+
+
+def test_a_row_is_a_list_of_whole_images_one_of_each_interval(make, data):
+    config = make()
+    for step in range(6):
+        lists = _batch(config, data, step)["lists"]
+        assert lists["labels"].shape == (2, 4)
+        for labels, pixels, sizes in zip(
+            lists["labels"], lists["pixels"], lists["sizes"], strict=True
+        ):
+            assert [int(min(label / 25, 3)) for label in labels.tolist()] == [0, 1, 2, 3]
+            for label, flat, (height, width) in zip(
+                labels.tolist(), pixels, sizes.tolist(), strict=True
+            ):
+                expected = resize_short_side(_load(SCORES.index(label)), 32, 64)
+                found = flat[: 3 * height * width].view(height, width, 3)
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_a_row_of_the_code_has_several_images_of_groups_of_scores(make, data):
+    config = make(batches="code", images_per_group=2, lists=1, images=3, steps=100)
+    early = [_batch(config, data, step)["lists"]["labels"][0].tolist() for step in range(5)]
+    late = [_batch(config, data, step)["lists"]["labels"][0].tolist() for step in range(5, 30)]
+    for labels in early:
+        assert [SCORES.index(label) // 4 for label in labels] == [0, 0, 1, 1, 2, 2]
+    # Nine groups of one or two scores each, three of them drawn.
+    assert len({tuple(SCORES.index(label) // 4 for label in labels) for labels in late}) > 3
+
+
+def test_pictures_show_the_images_on_one_size(make, data):
+    config = make()
+    stream = QCN.streams(config, data, 0)["lists"]
+    row = stream.row(0, 0)
+    shown = stream.pictures(row)
+    side = int(row["sizes"].max())
+    assert shown.shape == (4, side, side, 3)
+    first = resize_short_side(_load(SCORES.index(float(row["labels"][0]))), 32, 64)
+    height, width, _ = first.shape
+    np.testing.assert_array_equal(shown[0, :height, :width], first)
+    assert len(stream.image_names) == 4
+
+
+def _shown(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(resize_short_side(image, 32, 64)).permute(2, 0, 1)[None]
+
+
+def _arranged(model: Any, images: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """One list, image by image, without any batching."""
+    features = torch.cat([model.encoder(_shown(image)) for image in images])[None]
+    pivots = model.pivots[None]
+    for transformer in model.transformers:
+        features, pivots = transformer(features, pivots)
+    return features[0], pivots[0]
+
+
+def _direction(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    return (end - start) / (end - start).norm()
+
+
+def _slow_terms(model: Any, labels: list[float], levels: list[float], margin: float) -> Any:
+    images = [_load(SCORES.index(label)) for label in labels]
+    h, p = _arranged(model, images)
+    order = sum(float(_direction(p[m], p[m - 1]) @ _direction(p[m], p[m + 1])) for m in range(1, 4))
+    metric, pairs = 0.0, list(itertools.combinations(range(len(labels)), 2))
+    for i, j in pairs:
+        x, y = (i, j) if labels[i] > labels[j] else (j, i)
+        for r, level in zip(p, levels, strict=True):
+            to_x, to_y = float((h[x] - r).norm()), float((h[y] - r).norm())
+            if labels[x] == labels[y]:
+                metric += abs(to_x - to_y)
+                continue
+            metric += max(0.0, to_y - to_x + margin) if level <= labels[y] else 0.0
+            metric += max(0.0, to_x - to_y + margin) if level >= labels[x] else 0.0
+    center = 0.0
+    for point, label in zip(h, labels, strict=True):
+        m = max(m for m in range(4) if m == 0 or levels[m] <= label)
+        share = (label - levels[m]) / (levels[m + 1] - levels[m])
+        center += float((point - (1 - share) * p[m] - share * p[m + 1]).norm())
+    estimates = estimated_scores(h[None], p[None], torch.tensor(levels))[0]
+    unit = 100 / (levels[-1] - levels[0])
+    errors = [unit * abs(float(e) - label) for e, label in zip(estimates, labels, strict=True)]
+    smooth = [0.5 * e * e if e < 1 else e - 0.5 for e in errors]
+    return order, metric / len(pairs), center, sum(smooth) / len(smooth)
+
+
+def test_losses_are_those_of_the_paper(make, data):
+    config = make(frozen_statistics=True, metric_weight=3.0)
+    model = _model(config, data).train()
+    batch = _batch(config, data)
+    terms = QCN.loss(model, batch, config)
+    levels = model.pivot_scores.tolist()
+    with torch.no_grad():
+        slow = np.array(
+            [_slow_terms(model, one.tolist(), levels, 0.1) for one in batch["lists"]["labels"]]
+        ).mean(axis=0)
+    found = [terms[name].item() for name in ("order", "metric", "center", "mae")]
+    assert found == pytest.approx((slow * [1, 3, 1, 1]).tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {
+            "layout": "code",
+            "heads": 2,
+            "batches": "code",
+            "images_per_group": 2,
+            "lists": 1,
+            "repeats": 3,
+            "quantisation": "lloyd_max_pinned",
+            "order_loss": "mean_with_ends",
+            "center_reduction": "mean",
+            "metric_pairs": "random",
+            "metric_similar": False,
+            "flip": "features",
+            "warm_up": 0.05,
+        },
+        {"images": 1, "batches": "intervals", "quantisation": "uniform", "flip": "none"},
+        {"feature_self_update": False, "pivot_self_update": False, "heads": 2},
+    ],
+)
+def test_all_options_are_learned_by_all_parameters(make, data, values):
+    config = make(**values)
+    model = _model(config, data).train()
+    torch.manual_seed(0)
+    terms = QCN.loss(model, _batch(config, data), config)
+    assert set(terms) == {"order", "metric", "center", "mae"}
+    torch.stack(list(terms.values())).sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    QCN.prepare_scoring(model, config, data, 0)
+    model.eval()
+    images = torch.from_numpy(np.stack([_load(0), _load(3)])).permute(0, 3, 1, 2)
+    assert torch.isfinite(QCN.predict(model, images)).all()
+
+
+@pytest.mark.parametrize("left_out", ["order", "metric", "center", "mae"])
+def test_each_loss_can_be_left_out(make, data, left_out):
+    config = make(**{f"{left_out}_weight": 0.0})
+    terms = QCN.loss(_model(config, data), _batch(config, data), config)
+    assert set(terms) == {"order", "metric", "center", "mae"} - {left_out}
+
+
+def test_the_mae_loss_may_start_later(make, data):
+    config = make(mae_start=0.3)
+    model = _model(config, data)
+    assert "mae" not in QCN.loss(model, _batch(config, data, 2), config)
+    assert "mae" in QCN.loss(model, _batch(config, data, 3), config)
+
+
+def test_losses_do_not_depend_on_the_scale_of_the_labels(make, data):
+    config = make(frozen_statistics=True)
+    images = data.dataset.images
+    small = [None if s is None else 3 + s / 100 for s in images["score"].to_pylist()]
+    column = images.schema.get_field_index("score")
+    scaled = replace(
+        data,
+        dataset=replace(
+            data.dataset,
+            images=images.set_column(column, "score", pa.array(small, pa.float64())),
+        ),
+    )
+    one, other = (QCN.loss(_model(config, d), _batch(config, d), config) for d in (data, scaled))
+    for name, term in one.items():
+        assert other[name].item() == pytest.approx(term.item(), rel=1e-3), name
+
+
+def test_pivots_have_the_scores_of_the_quantisation(make, data):
+    scores = np.array(SCORES)
+    for name, expected in (
+        ("lloyd_max", lloyd_max_pivot_scores(scores, 5)),
+        ("lloyd_max_pinned", lloyd_max_pivot_scores(scores, 5, pinned_ends=True)),
+        ("uniform", np.linspace(0, 100, 5)),
+    ):
+        model = _model(make(quantisation=name), data)
+        np.testing.assert_allclose(model.pivot_scores.numpy(), expected)
+    with pytest.raises(DataError, match="40 pivots are more than the 12 different"):
+        _model(make(pivots=40), data)
+
+
+def test_where_lower_is_better_the_opposite_is_learned(make, data):
+    lower = replace(data, dataset=replace(data.dataset, higher_is_better=False))
+    model = _model(make(), lower)
+    assert model.pivot_scores[0] < model.pivot_scores[-1] <= 0
+    assert _batch(make(), lower)["lists"]["labels"].max() <= 0
+
+
+def test_rates_rise_and_fall_along_a_cosine(make):
+    config = make(steps=100, learning_rate=1.0)
+    for step in (0, 1, 50, 99):
+        expected = 0.5 * (1 + math.cos(math.pi * step / 100))
+        assert QCN.learning_rate(config, step) == pytest.approx(expected)
+    warm = make(steps=100, learning_rate=1.0, warm_up=0.05)
+    found = [QCN.learning_rate(warm, step) for step in range(100)]
+    assert found[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert found[5:] == sorted(found[5:], reverse=True)
+
+
+def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(make, data):
+    config = make()
+    model = _model(config, data)
+    found = auxiliary_features(model, config, data, seed=3)
+    assert found.shape == (3, 16)
+    model.eval()
+    with torch.no_grad():
+        every = [
+            model.encoder(
+                torch.from_numpy(resize_short_side(_load(i), 32, 64)).permute(2, 0, 1)[None]
+            )
+            for i in range(12)
+        ]
+    rows = [
+        next(i for i, one in enumerate(every) if torch.allclose(one[0], feature, atol=1e-6))
+        for feature in found
+    ]
+    assert [int(min(SCORES[row] / 100 * 3, 2)) for row in rows] == [0, 1, 2]
+    assert not torch.equal(found, auxiliary_features(model, config, data, seed=4))
+    assert torch.equal(found, auxiliary_features(model.train(), config, data, seed=3))
+    assert model.training
+
+
+def test_an_unreadable_auxiliary_image_is_replaced(make, data):
+    config = make()
+    model = _model(config, data)
+    gone = set()
+
+    def load(row: int) -> np.ndarray:
+        if row in gone:
+            raise ImageError("gone")
+        return _load(row)
+
+    damaged = replace(data, load=load)
+    gone |= {0, 1, 2, 3, 5, 6, 8, 9, 10}
+    assert torch.isfinite(auxiliary_features(model, config, damaged, 0)).all()
+    gone.add(4)
+    with pytest.raises(DataError, match="auxiliary image 0: 20 draws in a row"):
+        auxiliary_features(model, config, damaged, 0)
+
+
+def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(make, data, tmp_path):
+    config = make(layout="code", heads=2, repeats=2, metric_pairs="random")
+    schedule = Schedule(evaluate_every=4, checkpoint_every=3)
+
+    def run(name: str, stop: int | None = None) -> Any:
+        return train(
+            QCN,
+            config,
+            data,
+            open_folder(str(tmp_path / name)),
+            seed=1,
+            schedule=schedule,
+            open_streams=plain_batches,
+            on_report=lambda report: report.step != stop,
+        )
+
+    whole = run("whole").state_dict()
+    run("cut", stop=4)
+    again = run("cut").state_dict()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, again[name]), name
+    checkpoint = load_latest(open_folder(str(tmp_path / "whole")) / "checkpoints")
+    assert checkpoint is not None
+    assert checkpoint.model["auxiliary"].abs().sum() > 0
+    scorer = load_scorer(str(tmp_path / "whole"))
+    images = [_load(row) for row in range(12, 18)]
+    together = scorer.score_arrays(images)
+    assert together.std() > 0
+    alone = np.concatenate([scorer.score_arrays([image]) for image in images])
+    # Of a range of 100.
+    np.testing.assert_allclose(alone, together, rtol=0, atol=100e-5)
+    backwards = scorer.score_arrays(images[::-1])[::-1]
+    np.testing.assert_allclose(backwards, together, rtol=0, atol=100e-5)
+    rows, scores = predict_rows(
+        QCN, config, scorer.model, data, np.arange(12, 18), torch.device("cpu")
+    )
+    np.testing.assert_allclose(scores, together, rtol=0, atol=100e-5)
+    assert rows.tolist() == list(range(12, 18))
+
+
+def test_an_image_too_long_for_the_network_is_refused(make):
+    with pytest.raises(ImageError, match="64 x 6 pixels are left of it, and the network takes 32"):
+        QCN.views(np.zeros((20, 200, 3), np.uint8), make())
+
+
+def test_certainty_has_ladders_of_squares_to_look_at(make):
+    made = QCN.ranked_set(_load(0), np.random.default_rng(0), make())
+    assert made.images.shape[1:] == (32, 32, 3)
+    assert len(made.levels) >= 2
