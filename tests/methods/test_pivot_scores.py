@@ -62,8 +62,8 @@ def test_levels_ascend_in_the_range_and_quantise_better_than_even_ones(
     levels = lloyd_max_pivot_scores(scores, count, pinned_ends=pinned)
     assert levels.shape == (count,)
     assert (np.diff(levels) > 0).all()
-    assert levels[0] >= scores.min() - 1e-9 * abs(shift)
-    assert levels[-1] <= scores.max() + 1e-9 * abs(shift)
+    assert levels[0] >= scores.min() - 1e-9 * (abs(shift) + scale)
+    assert levels[-1] <= scores.max() + 1e-9 * (abs(shift) + scale)
     if pinned:
         assert (levels[0], levels[-1]) == (scores.min(), scores.max())
 
