@@ -17,14 +17,16 @@ from rankloop.training.loop import Schedule
 from rankloop.training.single import run_training
 from rankloop.tuning.report import training_report
 
-DESCRIPTION = """Train one configuration of METHOD (ssranking or rankiqa) and evaluate it on
-validation and test data.
+DESCRIPTION = """Train one configuration of METHOD (ssranking, rankiqa, qcn or gol) and evaluate it
+on validation and test data.
 
 Examples:
   python jobs/train.py ssranking --smoke
   python jobs/train.py ssranking --data pairs:labels.csv folder:photos --steps 5000
   python jobs/train.py ssranking --data folder:photos --workers 4 --learning-rate 0.01
   python jobs/train.py rankiqa --data clive:CLIVE folder:photos
+  python jobs/train.py qcn --data koniq10k:KONIQ
+  python jobs/train.py gol --data clive:CLIVE --split 80-20 --backbone resnet18
 
 Running the same command again goes on from the last checkpoint, also after kill -9. Results are in
 a folder within --storage, whose path is the last line printed: checkpoint (for jobs/score.py),
@@ -40,7 +42,7 @@ class TrainOptions(JobOptions):
     without Ray Train and Ray Data: the fastest way for a small network on one machine's CPU."""
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "ssranking"
-    """Method to train: ssranking or rankiqa."""
+    """Method to train: ssranking, rankiqa, qcn or gol."""
     checkpoint_every: int = 0
     """Steps between checkpoints; 0 means a tenth of --steps."""
     evaluate_every: int = 0

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, Dataset
+from labelled_shapes import SCORES, load
 from rankloop.errors import ConfigError, DataError, ImageError
 from rankloop.images import resize_short_side
 from rankloop.methods.configuration import make_config
@@ -28,7 +28,6 @@ from rankloop.training.evaluation import predict_rows
 from rankloop.training.loop import Schedule, train
 
 MakeConfig = Callable[..., QCNConfig]
-SCORES = [0.0, 4.0, 10.0, 12.5, 20.0, 31.0, 47.0, 50.0, 64.0, 80.0, 90.0, 100.0]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,47 +59,14 @@ def make() -> MakeConfig:
     return make
 
 
-def _load(row: int) -> np.ndarray:
-    """Images of three shapes, the noisier the lower their score."""
-    height, width = ((40, 48), (48, 40), (36, 70))[row % 3]
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([x * 3, y * 4, (x + y) * 2], axis=2).astype(np.float64) % 256
-    noise = np.random.default_rng(row).normal(0, 40 - 3 * (row % 12), image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def data() -> TrainingData:
-    """Twelve images to train on, six to validate, two without a score."""
-    rows: list[dict[str, Any]] = [
-        {
-            "image": f"i{i}",
-            "uri": f"nowhere/{i}.png",
-            "source": f"i{i}",
-            "split": "train" if i < 12 or i > 17 else "validation",
-            "score": SCORES[i % 12] if i < 18 else None,
-        }
-        for i in range(20)
-    ]
-    dataset = Dataset(
-        name="made up",
-        images=pa.Table.from_pylist(rows, IMAGE_SCHEMA),
-        pairs=pa.Table.from_pylist([], PAIR_SCHEMA),
-        higher_is_better=True,
-        score_name="MOS",
-        annotator="none",
-    )
-    return TrainingData(dataset, _load)
-
-
-def _model(config: QCNConfig, data: TrainingData, seed: int = 0) -> Any:
+def _model(config: QCNConfig, shapes: TrainingData, seed: int = 0) -> Any:
     model = QCN.build(config, seed)
-    QCN.initialise(model, config, data)
+    QCN.initialise(model, config, shapes)
     return model
 
 
-def _batch(config: QCNConfig, data: TrainingData, step: int = 0) -> Any:
-    return next(plain_batches(QCN.streams(config, data, 0), step, step + 1))
+def _batch(config: QCNConfig, shapes: TrainingData, step: int = 0) -> Any:
+    return next(plain_batches(QCN.streams(config, shapes, 0), step, step + 1))
 
 
 def test_the_papers_configuration_is_the_default():
@@ -132,10 +98,10 @@ def test_what_cannot_be_is_refused(make, values, message):
         make(**values)
 
 
-def test_a_row_is_a_list_of_whole_images_one_of_each_interval(make, data):
+def test_a_row_is_a_list_of_whole_images_one_of_each_interval(make, shapes):
     config = make()
     for step in range(6):
-        lists = _batch(config, data, step)["lists"]
+        lists = _batch(config, shapes, step)["lists"]
         assert lists["labels"].shape == (2, 4)
         for labels, pixels, sizes in zip(
             lists["labels"], lists["pixels"], lists["sizes"], strict=True
@@ -144,29 +110,29 @@ def test_a_row_is_a_list_of_whole_images_one_of_each_interval(make, data):
             for label, flat, (height, width) in zip(
                 labels.tolist(), pixels, sizes.tolist(), strict=True
             ):
-                expected = resize_short_side(_load(SCORES.index(label)), 32, 64)
+                expected = resize_short_side(load(SCORES.index(label)), 32, 64)
                 found = flat[: 3 * height * width].view(height, width, 3)
                 np.testing.assert_array_equal(found, expected)
 
 
-def test_a_row_of_the_code_has_several_images_of_groups_of_scores(make, data):
+def test_a_row_of_the_code_has_several_images_of_groups_of_scores(make, shapes):
     config = make(batches="code", images_per_group=2, lists=1, images=3, steps=100)
-    early = [_batch(config, data, step)["lists"]["labels"][0].tolist() for step in range(5)]
-    late = [_batch(config, data, step)["lists"]["labels"][0].tolist() for step in range(5, 30)]
+    early = [_batch(config, shapes, step)["lists"]["labels"][0].tolist() for step in range(5)]
+    late = [_batch(config, shapes, step)["lists"]["labels"][0].tolist() for step in range(5, 30)]
     for labels in early:
         assert [SCORES.index(label) // 4 for label in labels] == [0, 0, 1, 1, 2, 2]
     # Nine groups of one or two scores each, three of them drawn.
     assert len({tuple(SCORES.index(label) // 4 for label in labels) for labels in late}) > 3
 
 
-def test_pictures_show_the_images_on_one_size(make, data):
+def test_pictures_show_the_images_on_one_size(make, shapes):
     config = make()
-    stream = QCN.streams(config, data, 0)["lists"]
+    stream = QCN.streams(config, shapes, 0)["lists"]
     row = stream.row(0, 0)
     shown = stream.pictures(row)
     side = int(row["sizes"].max())
     assert shown.shape == (4, side, side, 3)
-    first = resize_short_side(_load(SCORES.index(float(row["labels"][0]))), 32, 64)
+    first = resize_short_side(load(SCORES.index(float(row["labels"][0]))), 32, 64)
     height, width, _ = first.shape
     np.testing.assert_array_equal(shown[0, :height, :width], first)
     assert len(stream.image_names) == 4
@@ -190,7 +156,7 @@ def _direction(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
 
 
 def _slow_terms(model: Any, labels: list[float], levels: list[float], margin: float) -> Any:
-    images = [_load(SCORES.index(label)) for label in labels]
+    images = [load(SCORES.index(label)) for label in labels]
     h, p = _arranged(model, images)
     order = sum(float(_direction(p[m], p[m - 1]) @ _direction(p[m], p[m + 1])) for m in range(1, 4))
     metric, pairs = 0.0, list(itertools.combinations(range(len(labels)), 2))
@@ -215,10 +181,10 @@ def _slow_terms(model: Any, labels: list[float], levels: list[float], margin: fl
     return order, metric / len(pairs), center, sum(smooth) / len(smooth)
 
 
-def test_losses_are_those_of_the_paper(make, data):
+def test_losses_are_those_of_the_paper(make, shapes):
     config = make(frozen_statistics=True, metric_weight=3.0)
-    model = _model(config, data).train()
-    batch = _batch(config, data)
+    model = _model(config, shapes).train()
+    batch = _batch(config, shapes)
     terms = QCN.loss(model, batch, config)
     levels = model.pivot_scores.tolist()
     with torch.no_grad():
@@ -252,66 +218,66 @@ def test_losses_are_those_of_the_paper(make, data):
         {"feature_self_update": False, "pivot_self_update": False, "heads": 2},
     ],
 )
-def test_all_options_are_learned_by_all_parameters(make, data, values):
+def test_all_options_are_learned_by_all_parameters(make, shapes, values):
     config = make(**values)
-    model = _model(config, data).train()
+    model = _model(config, shapes).train()
     torch.manual_seed(0)
-    terms = QCN.loss(model, _batch(config, data), config)
+    terms = QCN.loss(model, _batch(config, shapes), config)
     assert set(terms) == {"order", "metric", "center", "mae"}
     torch.stack(list(terms.values())).sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
-    QCN.prepare_scoring(model, config, data, 0)
+    QCN.prepare_scoring(model, config, shapes, 0)
     model.eval()
-    images = torch.from_numpy(np.stack([_load(0), _load(3)])).permute(0, 3, 1, 2)
+    images = torch.from_numpy(np.stack([load(0), load(3)])).permute(0, 3, 1, 2)
     assert torch.isfinite(QCN.predict(model, images)).all()
 
 
 @pytest.mark.parametrize("left_out", ["order", "metric", "center", "mae"])
-def test_each_loss_can_be_left_out(make, data, left_out):
+def test_each_loss_can_be_left_out(make, shapes, left_out):
     config = make(**{f"{left_out}_weight": 0.0})
-    terms = QCN.loss(_model(config, data), _batch(config, data), config)
+    terms = QCN.loss(_model(config, shapes), _batch(config, shapes), config)
     assert set(terms) == {"order", "metric", "center", "mae"} - {left_out}
 
 
-def test_the_mae_loss_may_start_later(make, data):
+def test_the_mae_loss_may_start_later(make, shapes):
     config = make(mae_start=0.3)
-    model = _model(config, data)
-    assert "mae" not in QCN.loss(model, _batch(config, data, 2), config)
-    assert "mae" in QCN.loss(model, _batch(config, data, 3), config)
+    model = _model(config, shapes)
+    assert "mae" not in QCN.loss(model, _batch(config, shapes, 2), config)
+    assert "mae" in QCN.loss(model, _batch(config, shapes, 3), config)
 
 
-def test_losses_do_not_depend_on_the_scale_of_the_labels(make, data):
+def test_losses_do_not_depend_on_the_scale_of_the_labels(make, shapes):
     config = make(frozen_statistics=True)
-    images = data.dataset.images
+    images = shapes.dataset.images
     small = [None if s is None else 3 + s / 100 for s in images["score"].to_pylist()]
     column = images.schema.get_field_index("score")
     scaled = replace(
-        data,
+        shapes,
         dataset=replace(
-            data.dataset,
+            shapes.dataset,
             images=images.set_column(column, "score", pa.array(small, pa.float64())),
         ),
     )
-    one, other = (QCN.loss(_model(config, d), _batch(config, d), config) for d in (data, scaled))
+    one, other = (QCN.loss(_model(config, d), _batch(config, d), config) for d in (shapes, scaled))
     for name, term in one.items():
         assert other[name].item() == pytest.approx(term.item(), rel=1e-3), name
 
 
-def test_pivots_have_the_scores_of_the_quantisation(make, data):
+def test_pivots_have_the_scores_of_the_quantisation(make, shapes):
     scores = np.array(SCORES)
     for name, expected in (
         ("lloyd_max", lloyd_max_pivot_scores(scores, 5)),
         ("lloyd_max_pinned", lloyd_max_pivot_scores(scores, 5, pinned_ends=True)),
         ("uniform", np.linspace(0, 100, 5)),
     ):
-        model = _model(make(quantisation=name), data)
+        model = _model(make(quantisation=name), shapes)
         np.testing.assert_allclose(model.pivot_scores.numpy(), expected)
     with pytest.raises(DataError, match="40 pivots are more than the 12 different"):
-        _model(make(pivots=40), data)
+        _model(make(pivots=40), shapes)
 
 
-def test_where_lower_is_better_the_opposite_is_learned(make, data):
-    lower = replace(data, dataset=replace(data.dataset, higher_is_better=False))
+def test_where_lower_is_better_the_opposite_is_learned(make, shapes):
+    lower = replace(shapes, dataset=replace(shapes.dataset, higher_is_better=False))
     model = _model(make(), lower)
     assert model.pivot_scores[0] < model.pivot_scores[-1] <= 0
     assert _batch(make(), lower)["lists"]["labels"].max() <= 0
@@ -328,16 +294,16 @@ def test_rates_rise_and_fall_along_a_cosine(make):
     assert found[5:] == sorted(found[5:], reverse=True)
 
 
-def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(make, data):
+def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(make, shapes):
     config = make()
-    model = _model(config, data)
-    found = auxiliary_features(model, config, data, seed=3)
+    model = _model(config, shapes)
+    found = auxiliary_features(model, config, shapes, seed=3)
     assert found.shape == (3, 16)
     model.eval()
     with torch.no_grad():
         every = [
             model.encoder(
-                torch.from_numpy(resize_short_side(_load(i), 32, 64)).permute(2, 0, 1)[None]
+                torch.from_numpy(resize_short_side(load(i), 32, 64)).permute(2, 0, 1)[None]
             )
             for i in range(12)
         ]
@@ -346,22 +312,22 @@ def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(m
         for feature in found
     ]
     assert [int(min(SCORES[row] / 100 * 3, 2)) for row in rows] == [0, 1, 2]
-    assert not torch.equal(found, auxiliary_features(model, config, data, seed=4))
-    assert torch.equal(found, auxiliary_features(model.train(), config, data, seed=3))
+    assert not torch.equal(found, auxiliary_features(model, config, shapes, seed=4))
+    assert torch.equal(found, auxiliary_features(model.train(), config, shapes, seed=3))
     assert model.training
 
 
-def test_an_unreadable_auxiliary_image_is_replaced(make, data):
+def test_an_unreadable_auxiliary_image_is_replaced(make, shapes):
     config = make()
-    model = _model(config, data)
+    model = _model(config, shapes)
     gone = set()
 
-    def load(row: int) -> np.ndarray:
+    def damaged_load(row: int) -> np.ndarray:
         if row in gone:
             raise ImageError("gone")
-        return _load(row)
+        return load(row)
 
-    damaged = replace(data, load=load)
+    damaged = replace(shapes, load=damaged_load)
     gone |= {0, 1, 2, 3, 5, 6, 8, 9, 10}
     assert torch.isfinite(auxiliary_features(model, config, damaged, 0)).all()
     gone.add(4)
@@ -369,7 +335,9 @@ def test_an_unreadable_auxiliary_image_is_replaced(make, data):
         auxiliary_features(model, config, damaged, 0)
 
 
-def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(make, data, tmp_path):
+def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(
+    make, shapes, tmp_path
+):
     config = make(layout="code", heads=2, repeats=2, metric_pairs="random")
     schedule = Schedule(evaluate_every=4, checkpoint_every=3)
 
@@ -377,7 +345,7 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(mak
         return train(
             QCN,
             config,
-            data,
+            shapes,
             open_folder(str(tmp_path / name)),
             seed=1,
             schedule=schedule,
@@ -394,7 +362,7 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(mak
     assert checkpoint is not None
     assert checkpoint.model["auxiliary"].abs().sum() > 0
     scorer = load_scorer(str(tmp_path / "whole"))
-    images = [_load(row) for row in range(12, 18)]
+    images = [load(row) for row in range(12, 18)]
     together = scorer.score_arrays(images)
     assert together.std() > 0
     alone = np.concatenate([scorer.score_arrays([image]) for image in images])
@@ -403,7 +371,7 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(mak
     backwards = scorer.score_arrays(images[::-1])[::-1]
     np.testing.assert_allclose(backwards, together, rtol=0, atol=100e-5)
     rows, scores = predict_rows(
-        QCN, config, scorer.model, data, np.arange(12, 18), torch.device("cpu")
+        QCN, config, scorer.model, shapes, np.arange(12, 18), torch.device("cpu")
     )
     np.testing.assert_allclose(scores, together, rtol=0, atol=100e-5)
     assert rows.tolist() == list(range(12, 18))
@@ -415,6 +383,6 @@ def test_an_image_too_long_for_the_network_is_refused(make):
 
 
 def test_certainty_has_ladders_of_squares_to_look_at(make):
-    made = QCN.ranked_set(_load(0), np.random.default_rng(0), make())
+    made = QCN.ranked_set(load(0), np.random.default_rng(0), make())
     assert made.images.shape[1:] == (32, 32, 3)
     assert len(made.levels) >= 2

@@ -3,12 +3,13 @@
 import difflib
 
 from rankloop.errors import ConfigError
+from rankloop.methods.gol import GOL
 from rankloop.methods.method import Method
 from rankloop.methods.qcn import QCN
 from rankloop.methods.rankiqa import RANKIQA
 from rankloop.methods.ssranking import SSRANKING
 
-METHODS: dict[str, Method] = {method.name: method for method in (SSRANKING, RANKIQA, QCN)}
+METHODS: dict[str, Method] = {method.name: method for method in (SSRANKING, RANKIQA, QCN, GOL)}
 
 
 def find_method(name: str) -> Method:

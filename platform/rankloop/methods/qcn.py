@@ -6,7 +6,6 @@ code an option: see `rankloop.methods.qcn_config`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import cast
 
@@ -15,10 +14,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rankloop.datasets.dataset import HEAD_COUNT
-from rankloop.distortions import DISTORTIONS, RANKIQA_TID2013
-from rankloop.errors import DataError, ImageError
-from rankloop.images import resize_short_side
 from rankloop.losses.metric_constraint import metric_constraint_loss
 from rankloop.losses.pivot_center import pivot_center_loss
 from rankloop.losses.pivot_order import pivot_order_loss
@@ -27,17 +22,21 @@ from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores, uniform_pivot_scores
 from rankloop.methods.qcn_config import QCNConfig
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
+from rankloop.methods.whole_images import (
+    check_opinions,
+    longest_side,
+    row_pictures,
+    unpacked_images,
+    whole_image,
+    whole_image_ladder,
+)
 from rankloop.models.qcn import QCNNetwork, build_qcn
 from rankloop.models.score_estimate import estimated_scores
 from rankloop.randomness import rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, first_readable
-from rankloop.ranking.ladders import ladder
-from rankloop.ranking.ranked_set import RankedSet
 from rankloop.ranking.score_groups import equal_score_groups, score_intervals
 from rankloop.ranking.score_list import Group, packed_pixels, score_list
 
-# Where shorter sides end: torchvision's networks halve an image five times.
-_LEAST_SIDE = 32
 # Of the steps, in the authors' code, in which lists hold all groups of scores (5 of 100 epochs).
 _UNIFORM_SHARE = 0.05
 
@@ -77,24 +76,9 @@ def _network(model: nn.Module) -> QCNNetwork:
     return cast(QCNNetwork, getattr(model, "module", model))
 
 
-def _resized(image: np.ndarray, config: QCNConfig) -> np.ndarray:
-    resized = resize_short_side(image, config.short_side, config.longest_side)
-    height, width, _ = resized.shape
-    if min(height, width) < _LEAST_SIDE:
-        raise ImageError(
-            f"it is so long that {width} x {height} pixels are left of it, and the network takes "
-            f"{_LEAST_SIDE}: crop it"
-        )
-    return resized
-
-
 def _streams(config: QCNConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:
+    check_opinions(data, "qcn")
     rows = labelled_rows(data)
-    if data.dataset.score_name == HEAD_COUNT:
-        raise DataError(
-            "the scores of these data are numbers of heads, which qcn does not learn: use data "
-            "with opinion scores"
-        )
     labels = quality_labels(data)[rows]
     early, late = _groups(config, labels)
     row = partial(_row, data, rows, labels, early, late, config, seed)
@@ -103,7 +87,7 @@ def _streams(config: QCNConfig, data: TrainingData, seed: int) -> dict[str, Exam
             config.lists,
             row,
             tuple(f"image {i}" for i in range(1, config.images * config.images_per_group + 1)),
-            pictures=_pictures,
+            pictures=row_pictures,
         )
     }
 
@@ -131,7 +115,7 @@ def _row(
 ) -> dict[str, np.ndarray]:
     replaced = ReplacedImages()
     images, positions = score_list(
-        lambda position: _resized(data.load(int(rows[position])), config),
+        lambda position: whole_image(data.load(int(rows[position])), config.short_side),
         early if step < _UNIFORM_SHARE * config.steps else late,
         config.images,
         config.images_per_group,
@@ -140,7 +124,7 @@ def _row(
         item=item,
         on_skip=lambda position, reason: replaced(int(rows[position]), reason),
     )
-    pixels, sizes = packed_pixels(images, config.short_side, config.longest_side)
+    pixels, sizes = packed_pixels(images, config.short_side, longest_side(config.short_side))
     return {
         "pixels": pixels,
         "sizes": sizes,
@@ -150,27 +134,11 @@ def _row(
     }
 
 
-def _pictures(row: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Put the images of a row on black squares of one size."""
-    side = int(row["sizes"].max())
-    shown = np.zeros((len(row["sizes"]), side, side, 3), np.uint8)
-    for place, (image, pixels) in enumerate(zip(row["sizes"], row["pixels"], strict=True)):
-        height, width = image
-        shown[place, :height, :width] = pixels[: 3 * height * width].reshape(height, width, 3)
-    return shown
-
-
-def _images(lists: Mapping[str, torch.Tensor]) -> Iterator[torch.Tensor]:
-    for pixels, (height, width) in zip(
-        lists["pixels"].flatten(0, 1), lists["sizes"].flatten(0, 1).tolist(), strict=True
-    ):
-        yield pixels[: 3 * height * width].view(height, width, 3).permute(2, 0, 1)
-
-
 def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.Tensor]:
     lists = batch["lists"]
     groups = _repeated(lists["labels"], config.repeats)
-    embedding, pivots = model(list(_images(lists)), groups)
+    images = unpacked_images(lists["pixels"], lists["sizes"])
+    embedding, pivots = model(list(images), groups)
     scores = lists["labels"].flatten()[groups].to(embedding.dtype)
     levels = _network(model).pivot_scores.to(embedding.dtype)
     terms = {}
@@ -271,7 +239,7 @@ def auxiliary_features(
         ) -> np.ndarray:
             dice = rng(seed, "auxiliary image", number, attempt)
             row = int(rows[positions[int(dice.integers(len(positions)))]])
-            return _resized(data.load(row), config)
+            return whole_image(data.load(row), config.short_side)
 
         image = first_readable(draw, MAX_ATTEMPTS, f"auxiliary image {number}")
         images.append(torch.from_numpy(image).permute(2, 0, 1))
@@ -294,12 +262,6 @@ def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return features.float()
 
 
-def _ranked_set(image: np.ndarray, generator: np.random.Generator, config: QCNConfig) -> RankedSet:
-    """A square of the resized image at all levels of one of RankIQA's distortions."""
-    name = RANKIQA_TID2013[int(generator.integers(len(RANKIQA_TID2013)))]
-    return ladder(_resized(image, config), generator, config.input_size, DISTORTIONS[name])
-
-
 QCN = Method(
     name="qcn",
     config=QCNConfig,
@@ -308,7 +270,7 @@ QCN = Method(
     learns_from="scores",
     image_size=lambda config: None,
     least_side=lambda config: 1,
-    views=lambda image, config: _resized(image, config)[np.newaxis],
+    views=lambda image, config: whole_image(image, config.short_side)[np.newaxis],
     build=_build,
     initialise=_initialise,
     streams=_streams,
@@ -318,7 +280,9 @@ QCN = Method(
     prepare_scoring=_prepare_scoring,
     predict=_predict,
     features=_features,
-    ranked_set=_ranked_set,
+    ranked_set=lambda image, generator, config: whole_image_ladder(
+        image, generator, config.short_side
+    ),
     smoke={
         "backbone": "resnet18",
         "weights": "none",

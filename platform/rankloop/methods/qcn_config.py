@@ -122,8 +122,3 @@ class QCNConfig(BaseModel):
     def input_size(self) -> int:
         """Side in pixels of the squares by which certainty is measured."""
         return self.short_side
-
-    @property
-    def longest_side(self) -> int:
-        """Most pixels of an image's longer side."""
-        return 2 * self.short_side

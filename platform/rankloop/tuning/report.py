@@ -101,6 +101,8 @@ def _interrupted(trials: int) -> str:
 
 def _network(result: Mapping[str, Any]) -> str:
     config = result["config"]
+    if "short_side" in config:
+        return f"{config['backbone']} on shorter sides of {config['short_side']} pixels"
     return f"{config['backbone']} on {config['input_size']} x {config['input_size']} pixels"
 
 

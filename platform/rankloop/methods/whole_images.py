@@ -1,0 +1,85 @@
+"""Labelled images as they are, in any shape, for methods that learn from scores of whole images."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from rankloop.datasets.dataset import HEAD_COUNT
+from rankloop.distortions import DISTORTIONS, RANKIQA_TID2013
+from rankloop.errors import DataError, ImageError
+from rankloop.images import resize_short_side
+from rankloop.methods.method import TrainingData
+from rankloop.ranking.ladders import ladder
+from rankloop.ranking.ranked_set import RankedSet
+
+# Torchvision's networks halve an image five times.
+LEAST_SIDE = 32
+
+
+def longest_side(short_side: int) -> int:
+    """Most pixels of the longer side: of an image longer than twice its width all is shrunk."""
+    return 2 * short_side
+
+
+def whole_image(image: np.ndarray, short_side: int) -> np.ndarray:
+    """Resize an image, uint8 (h, w, 3), keeping its aspect ratio.
+
+    Raises:
+        ImageError: it is so long that nothing is left of it.
+    """
+    resized = resize_short_side(image, short_side, longest_side(short_side))
+    height, width, _ = resized.shape
+    if min(height, width) < LEAST_SIDE:
+        raise ImageError(
+            f"it is so long that {width} x {height} pixels are left of it, and the network takes "
+            f"{LEAST_SIDE}: crop it"
+        )
+    return resized
+
+
+def whole_image_ladder(
+    image: np.ndarray, generator: np.random.Generator, short_side: int
+) -> RankedSet:
+    """Return a square of a resized image at all levels of one of RankIQA's distortions.
+
+    Raises:
+        ImageError: see `whole_image` and `ladder`.
+    """
+    name = RANKIQA_TID2013[int(generator.integers(len(RANKIQA_TID2013)))]
+    return ladder(whole_image(image, short_side), generator, short_side, DISTORTIONS[name])
+
+
+def unpacked_images(pixels: torch.Tensor, sizes: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield images, uint8 (3, h, w), of what `rankloop.ranking.score_list.packed_pixels` made.
+
+    Args:
+        pixels: uint8 (n, k, p) of n rows of k images.
+        sizes: int64 (n, k, 2).
+    """
+    shapes = sizes.flatten(0, 1).tolist()
+    for flat, (height, width) in zip(pixels.flatten(0, 1), shapes, strict=True):
+        yield flat[: 3 * height * width].view(height, width, 3).permute(2, 0, 1)
+
+
+def row_pictures(row: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Put the images of a stream's row on black squares of one size, uint8 (k, s, s, 3)."""
+    side = int(row["sizes"].max())
+    shown = np.zeros((len(row["sizes"]), side, side, 3), np.uint8)
+    for place, (size, flat) in enumerate(zip(row["sizes"], row["pixels"], strict=True)):
+        height, width = size
+        shown[place, :height, :width] = flat[: 3 * height * width].reshape(height, width, 3)
+    return shown
+
+
+def check_opinions(data: TrainingData, method: str) -> None:
+    """Refuse scores that are no opinions of quality.
+
+    Raises:
+        DataError: they are numbers of heads.
+    """
+    if data.dataset.score_name == HEAD_COUNT:
+        raise DataError(
+            f"the labels of {data.dataset.name} are numbers of heads, which say nothing of "
+            f"quality, and {method} learns that: give photographs with opinion scores"
+        )
