@@ -37,3 +37,4 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 
 # Paper, Table 2 "Baseline": the supervised branch alone.
 SUPERVISED: dict[str, Any] = {"self_supervised_weight": 0.0}
+BASELINE = "labels only"

@@ -42,3 +42,4 @@ def space(trial: optuna.Trial, backbones: Sequence[str] = BACKBONES) -> dict[str
 
 # Table 1, "Baseline": labels alone.
 SUPERVISED: dict[str, Any] = {"objective": "regression"}
+BASELINE = "labels only"

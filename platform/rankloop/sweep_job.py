@@ -51,7 +51,8 @@ def sweep(
         job: name of the job, and of the folder of its results.
         method: what is trained.
         options: SweepOptions with the method's ``config``, checked by `check_sweep`.
-        searched: a module of search_spaces, with ``space``, ``PAPER``, ``SUPERVISED``, ``NOTE``.
+        searched: a module of search_spaces, with ``space``, ``PAPER``, ``SUPERVISED``,
+            ``BASELINE``, ``NOTE``.
         chosen: arguments of its ``space`` after the trial.
         paper: first trial where it is not ``PAPER``.
     """
@@ -72,6 +73,7 @@ def sweep(
         space=partial(searched.space, **chosen),
         paper=dict(paper or searched.PAPER),
         supervised=searched.SUPERVISED,
+        baseline=searched.BASELINE,
         note=searched.NOTE,
         trials=options.trials,
         at_once=options.workers,

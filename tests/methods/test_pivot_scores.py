@@ -81,6 +81,8 @@ def test_even_levels_go_from_end_to_end():
 
 def test_more_pivots_than_different_scores_are_refused():
     scores = np.array([1.0, 2.0, 2.0, 3.0])
-    with pytest.raises(DataError, match=r"4 pivots are more than the 3 different .* --pivots 3"):
+    with pytest.raises(
+        DataError, match=r"4 pivots are more than the 3 different .* give at most 3"
+    ):
         lloyd_max_pivot_scores(scores, 4)
     assert lloyd_max_pivot_scores(scores, 3).tolist() == [1.0, 2.0, 3.0]

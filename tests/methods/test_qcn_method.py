@@ -90,6 +90,7 @@ def test_the_papers_configuration_is_the_default():
             {"order_weight": 0, "metric_weight": 0, "center_weight": 0, "mae_start": 0.1},
             "leaves the first steps without a loss",
         ),
+        ({"objective": "regression", "mae_weight": 0}, "leaves nothing to learn"),
         ({"pivot": 3}, "unknown configuration key 'pivot': the nearest is 'pivots'"),
     ],
 )
@@ -273,7 +274,7 @@ def test_pivots_have_the_scores_of_the_quantisation(make, shapes):
         model = _model(make(quantisation=name), shapes)
         np.testing.assert_allclose(model.pivot_scores.numpy(), expected)
     with pytest.raises(DataError, match="40 pivots are more than the 12 different"):
-        _model(make(pivots=40), shapes)
+        QCN.streams(make(pivots=40), shapes, 0)
 
 
 def test_where_lower_is_better_the_opposite_is_learned(make, shapes):
@@ -386,3 +387,30 @@ def test_certainty_has_ladders_of_squares_to_look_at(make):
     made = QCN.ranked_set(load(0), np.random.default_rng(0), make())
     assert made.images.shape[1:] == (32, 32, 3)
     assert len(made.levels) >= 2
+
+
+def test_plain_regression_is_the_encoder_with_one_layer(make, shapes):
+    config = make(objective="regression", frozen_statistics=True, mae_weight=2.0)
+    model = _model(config, shapes).train()
+    batch = _batch(config, shapes)
+    terms = QCN.loss(model, batch, config)
+    labels = batch["lists"]["labels"].flatten().tolist()
+    deviation = np.std(SCORES)
+    with torch.no_grad():
+        features = torch.cat([model.encoder(_shown(load(SCORES.index(one)))) for one in labels])
+        outputs = model.head(features)[:, 0].tolist()
+    errors = [25 * abs(o - (one - np.mean(SCORES)) / deviation) for o, one in
+              zip(outputs, labels, strict=True)]  # fmt: skip
+    smooth = [0.5 * e * e if e < 1 else e - 0.5 for e in errors]
+    assert set(terms) == {"mae"}
+    assert terms["mae"].item() == pytest.approx(2 * np.mean(smooth), rel=1e-4)
+    terms["mae"].backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    QCN.prepare_scoring(model, config, shapes, 0)
+    images = torch.from_numpy(np.stack([load(0), load(3)])).permute(0, 3, 1, 2)
+    scores = QCN.predict(model.eval(), images)
+    both = (QCN.predict(model, images) + QCN.predict(model, images.flip(3))) / 2
+    torch.testing.assert_close(scores, both)
+    with torch.no_grad():
+        expected = (model(images) + model(images.flip(3))) / 2
+    torch.testing.assert_close(scores, expected)

@@ -23,6 +23,7 @@ def sweep(best: float | None, best_supervised: float | None) -> dict:
     return RESULT | {
         "trials": TRIALS,
         "best_trial": 3,
+        "baseline": "labels only",
         "best_values": {"learning_rate": 0.0123456},
         "paper_values": {"learning_rate": 0.001},
         "metrics": {

@@ -65,7 +65,7 @@ def _checked(scores: np.ndarray, count: int) -> np.ndarray:
     if different < count:
         raise DataError(
             f"{count} pivots are more than the {different} different training scores: give at most "
-            f"--pivots {different}, or more labels"
+            f"{different} (--pivots), or more labels"
         )
     return values
 

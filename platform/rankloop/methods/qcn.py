@@ -7,7 +7,7 @@ code an option: see `rankloop.methods.qcn_config`.
 
 import math
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from rankloop.methods.whole_images import (
     whole_image_ladder,
 )
 from rankloop.models.qcn import QCNNetwork, build_qcn
+from rankloop.models.regression import build_regression
 from rankloop.models.score_estimate import estimated_scores
 from rankloop.randomness import rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, first_readable
@@ -42,6 +43,15 @@ _UNIFORM_SHARE = 0.05
 
 
 def _build(config: QCNConfig, seed: int) -> nn.Module:
+    if config.objective == "regression":
+        return build_regression(
+            config.backbone,
+            weights=config.weights,
+            channels=config.channels,
+            frozen_statistics=config.frozen_statistics,
+            flip=config.flip,
+            seed=seed,
+        )
     return build_qcn(
         config.backbone,
         weights=config.weights,
@@ -63,23 +73,36 @@ def _build(config: QCNConfig, seed: int) -> nn.Module:
 
 def _initialise(model: nn.Module, config: QCNConfig, data: TrainingData) -> None:
     scores = quality_labels(data)[labelled_rows(data)]
-    if config.quantisation == "uniform":
-        levels = uniform_pivot_scores(scores, config.pivots)
+    if config.objective == "regression":
+        _unwrapped(model).scale.set(torch.from_numpy(scores))
     else:
-        pinned = config.quantisation == "lloyd_max_pinned"
-        levels = lloyd_max_pivot_scores(scores, config.pivots, pinned_ends=pinned)
-    _network(model).pivot_scores.copy_(torch.from_numpy(levels))
+        levels = _pivot_scores(scores, config)
+        _network(model).pivot_scores.copy_(torch.from_numpy(levels))
+
+
+def _pivot_scores(scores: np.ndarray, config: QCNConfig) -> np.ndarray:
+    if config.quantisation == "uniform":
+        return uniform_pivot_scores(scores, config.pivots)
+    pinned = config.quantisation == "lloyd_max_pinned"
+    return lloyd_max_pivot_scores(scores, config.pivots, pinned_ends=pinned)
+
+
+def _unwrapped(model: nn.Module) -> Any:
+    # Data-parallel training wraps the model.
+    return getattr(model, "module", model)
 
 
 def _network(model: nn.Module) -> QCNNetwork:
-    # Data-parallel training wraps the model.
-    return cast(QCNNetwork, getattr(model, "module", model))
+    return cast(QCNNetwork, _unwrapped(model))
 
 
 def _streams(config: QCNConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:
     check_opinions(data, "qcn")
     rows = labelled_rows(data)
     labels = quality_labels(data)[rows]
+    if config.objective == "comparison":
+        # More pivots than scores are refused before anything starts.
+        _pivot_scores(labels, config)
     early, late = _groups(config, labels)
     row = partial(_row, data, rows, labels, early, late, config, seed)
     return {
@@ -136,8 +159,10 @@ def _row(
 
 def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.Tensor]:
     lists = batch["lists"]
-    groups = _repeated(lists["labels"], config.repeats)
     images = unpacked_images(lists["pixels"], lists["sizes"])
+    if config.objective == "regression":
+        return _regression_loss(model, list(images), lists["labels"].flatten(), config)
+    groups = _repeated(lists["labels"], config.repeats)
     embedding, pivots = model(list(images), groups)
     scores = lists["labels"].flatten()[groups].to(embedding.dtype)
     levels = _network(model).pivot_scores.to(embedding.dtype)
@@ -166,6 +191,16 @@ def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.
             unit * estimated, unit * scores
         )
     return terms
+
+
+def _regression_loss(
+    model: nn.Module, images: list[torch.Tensor], labels: torch.Tensor, config: QCNConfig
+) -> dict[str, torch.Tensor]:
+    scores = model(images)
+    # Opinions are some twenty-five deviations in a hundred, so that units are about QCN's.
+    unit = 25.0 / _unwrapped(model).scale.deviation.to(scores.dtype)
+    loss = functional.smooth_l1_loss(unit * scores, unit * labels.to(scores.dtype))
+    return {"mae": config.mae_weight * loss}
 
 
 def _repeated(labels: torch.Tensor, repeats: int) -> torch.Tensor:
@@ -203,6 +238,8 @@ def _learning_rate(config: QCNConfig, step: int) -> float:
 
 
 def _prepare_scoring(model: nn.Module, config: QCNConfig, data: TrainingData, seed: int) -> None:
+    if config.objective == "regression":
+        return
     network = _network(model)
     network.auxiliary.copy_(auxiliary_features(network, config, data, seed))
 
@@ -253,12 +290,13 @@ def auxiliary_features(
 
 @torch.inference_mode()
 def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return cast(QCNNetwork, model).scores(images).float()
+    scores: torch.Tensor = cast(Any, model).scores(images)
+    return scores.float()
 
 
 @torch.inference_mode()
 def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    features: torch.Tensor = cast(QCNNetwork, model).encoder(images)
+    features: torch.Tensor = cast(Any, model).encoder(images)
     return features.float()
 
 

@@ -9,10 +9,12 @@ from rankloop.losses.pivot_center import Reduction
 from rankloop.losses.pivot_order import OrderLoss
 from rankloop.models.comparison_transformer import FeedForward
 from rankloop.models.image_encoder import EncoderName
-from rankloop.models.qcn import Flip, Layout
+from rankloop.models.mirror import Flip
+from rankloop.models.qcn import Layout
 
 Quantisation = Literal["lloyd_max", "lloyd_max_pinned", "uniform"]
 Batches = Literal["intervals", "code"]
+Objective = Literal["comparison", "regression"]
 MetricPairs = Literal["all", "random"]
 Weight = Annotated[float, Ge(0.0), Le(1000.0)]
 
@@ -22,6 +24,9 @@ class QCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    objective: Objective = "comparison"
+    """What is learned: "comparison" (QCN), or plain "regression" of the same encoder by the MAE
+    loss on the same lists, to compare with; all about pivots and transformers is idle then."""
     backbone: EncoderName = "resnet50"
     """Network that turns an image into features. Section 3.2: ResNet-50."""
     weights: str = "imagenet"
@@ -108,6 +113,8 @@ class QCNConfig(BaseModel):
                 f"channels {self.channels} cannot be divided among {self.heads} heads of the "
                 f"{self.layout!r} layout: give a multiple of {unit}"
             )
+        if self.objective == "regression" and not self.mae_weight:
+            raise ValueError("mae_weight 0 leaves nothing to learn for regression: give more")
         weights = (self.order_weight, self.metric_weight, self.center_weight, self.mae_weight)
         if not any(weights):
             raise ValueError("all four loss weights are 0: give at least one of them a weight")

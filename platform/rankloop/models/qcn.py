@@ -9,10 +9,10 @@ from torch import nn
 from rankloop.models.authors_transformer import AuthorsComparisonTransformer
 from rankloop.models.comparison_transformer import ComparisonTransformer, FeedForward
 from rankloop.models.image_encoder import EncoderName, ImageEncoder, build_encoder
+from rankloop.models.mirror import Flip, mirrored_scores
 from rankloop.models.score_estimate import estimated_scores
 from rankloop.randomness import derived_seed
 
-Flip = Literal["scores", "features", "none"]
 Layout = Literal["paper", "code"]
 
 
@@ -24,8 +24,7 @@ class QCNNetwork(nn.Module):
         encoder: images to features (n, c).
         pivots: learned, float (m, c), in the order of their scores.
         transformers: one after the other.
-        flip: what is averaged over an image and its mirror image: their "scores" (section 4.1),
-            their "features" (authors' code), or "none" to take the image alone.
+        flip: see `rankloop.models.mirror`.
         pivot_scores: float64 (m,), ascending; set from the training scores.
         auxiliary: features of the auxiliary images, float (n - 1, c); set after training.
     """
@@ -88,14 +87,7 @@ class QCNNetwork(nn.Module):
         Each is arranged with the auxiliary images alone, so that its score does not depend on the
         others.
         """
-        features = self.encoder(images)
-        if self.flip == "none":
-            return self.feature_scores(features)
-        mirrored = self.encoder(images.flip(3))
-        if self.flip == "features":
-            return self.feature_scores((features + mirrored) / 2)
-        both = self.feature_scores(torch.cat([features, mirrored]))
-        return both.unflatten(0, (2, -1)).mean(dim=0)
+        return mirrored_scores(self.encoder, self.feature_scores, images, self.flip)
 
     def feature_scores(self, features: torch.Tensor) -> torch.Tensor:
         """Score images by their features, float (n, c): float64 (n,)."""

@@ -14,9 +14,9 @@ from rankloop.tracking import ui_command
 _LONGEST = 40
 _ROLES = {
     "best": "best trial",
-    "best_supervised": "best trial, labels only",
+    "best_supervised": "best trial, {}",
     "paper": "paper's configuration",
-    "paper_supervised": "paper's, labels only (supervised baseline)",
+    "paper_supervised": "paper's, {} (baseline)",
 }
 
 
@@ -65,14 +65,14 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
     shown = test_metric(found["test"] for found in result["metrics"].values()) or metric
     rows = [
         [
-            _ROLES[role],
+            _ROLES[role].format(result["baseline"]),
             _number(found["validation"].get(metric)),
             _number(found["test"].get(shown)),
         ]
         for role, found in result["metrics"].items()
     ]
     values = [
-        [name, _short(value), _short(result["paper_values"][name])]
+        [name, _short(value), _short(result["paper_values"].get(name, ""))]
         for name, value in result["best_values"].items()
     ]
     return "\n".join(
@@ -116,8 +116,8 @@ def _warning(result: Mapping[str, Any]) -> list[str]:
         return []
     images = result["split"]["validation"]["images"]
     return [
-        f"On validation ({images} images) the best trial does better with labels only: at this "
-        "budget and on these images the ranks did not help it."
+        f"On validation ({images} images) the best trial does better with {result['baseline']}: at "
+        "this budget and on these images the method did not help it."
     ]
 
 

@@ -38,8 +38,9 @@ class SweepPlan:
     Attributes:
         space: draws a trial's hyperparameters.
         paper: hyperparameters of the first trial.
-        supervised: values that turn self-supervision off. The paper's and the best
-            configuration are trained with them too, at full budget, to show what ranks add.
+        supervised: values that turn off what the method adds. The paper's and the best
+            configuration are trained with them too, at full budget, to show what it adds.
+        baseline: what is left then, for the report.
         note: what a reader of the report must know of the paper's values.
         trials: number of trials.
         at_once: trials that run at once.
@@ -53,6 +54,7 @@ class SweepPlan:
     space: Space
     paper: Mapping[str, Any]
     supervised: Mapping[str, Any]
+    baseline: str
     note: str
     trials: int
     at_once: int
@@ -195,6 +197,7 @@ def _conclude(
         metrics=metrics,
         more={
             "note": plan.note,
+            "baseline": plan.baseline,
             "best_trial": best.number,
             "best_values": best.params,
             "paper_values": dict(plan.paper),

@@ -1,0 +1,71 @@
+"""Sweep QCN over Ray."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from rankloop.command_line import parse, run_job
+from rankloop.errors import ConfigError
+from rankloop.methods.qcn import QCN
+from rankloop.models.image_encoder import EncoderName
+from rankloop.sweep_job import SweepOptions, check_sweep, sweep
+from search_spaces import qcn
+
+DESCRIPTION = """Sweep the numbers of pivots, images and transformers, the quantisation, the layout
+of the transformers, the weights and the margin of the losses, the learning rate and the backbone of
+QCN, and keep the best quality scorer.
+
+Examples:
+  python jobs/tune_qcn.py --smoke
+  python jobs/tune_qcn.py --data koniq10k:KONIQ --trials 30 --workers 4
+  python jobs/tune_qcn.py --data clive:CLIVE --backbones resnet18 --pivot-counts 21 51 101
+  ray job submit --working-dir . -- python jobs/tune_qcn.py --storage /shared/results
+
+Labels come from the scores of the data sources. What is varied, and so is no option of this job, is
+in search_spaces/qcn.py with its ranges: edit them there. Heads and dropped branches are drawn only
+for the layout of the authors' code. The first trial is the paper's configuration. Weak trials are
+stopped early. Plain regression by the paper's and by the best configuration's encoder is trained
+beside, with the same budget. Running the same command again goes on after any crash, with the same
+suggestions and the same stopping decisions. The last line printed is the result folder."""
+
+SMOKE = {"trials": 2, "backbones": ("resnet18",), "pivot_counts": (5,)}
+
+
+@dataclass(frozen=True)
+class TuneOptions(SweepOptions):
+    """Options of jobs/tune_qcn.py; --workers is the number of trials at once."""
+
+    backbones: tuple[EncoderName, ...] = qcn.BACKBONES
+    """Backbones to choose from; the first trial has resnet50, or else the first of them."""
+    pivot_counts: tuple[int, ...] = qcn.PIVOTS
+    """Numbers of pivots to choose from, at most the number of different training scores; the first
+    trial has 101, or else the first of them."""
+
+
+def main() -> str:
+    """Run the job and return its result folder."""
+    options = parse(TuneOptions, DESCRIPTION, method="qcn", smoke=SMOKE)
+    check_sweep(QCN, options, qcn)
+    if options.config.objective != "comparison":
+        raise ConfigError(
+            "--objective regression has no pivots to sweep: leave it out; it is trained beside"
+        )
+    chosen = {"pivots": options.pivot_counts, "backbones": options.backbones}
+    paper = dict(qcn.PAPER)
+    for option, name in (("pivot_counts", "pivots"), ("backbones", "backbone")):
+        given = getattr(options, option)
+        if not given:
+            raise ConfigError(f"--{option.replace('_', '-')} without a value: give at least one")
+        if paper[name] not in given:
+            paper[name] = given[0]
+    # More pivots than training scores are refused before anything starts.
+    config = options.config.model_copy(update={"pivots": max(options.pivot_counts)})
+    options = replace(options, config=config)
+    return sweep("tune_qcn", QCN, options, qcn, chosen=chosen, paper=paper)
+
+
+if __name__ == "__main__":
+    run_job(main)
