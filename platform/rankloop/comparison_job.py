@@ -1,18 +1,24 @@
 """What the jobs that compare share: options, the place of the result, the report."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from rankloop.command_line import JobOptions, at_least, refuse_swept
+from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError
 from rankloop.methods.method import Method
 from rankloop.storage import open_folder
 from rankloop.training.experiment import Prepared, prepare_data, result_folder
 from rankloop.tuning.comparison import Row
 from rankloop.tuning.report import comparison_report
-from rankloop.tuning.split_comparison import run_split_comparison
+from rankloop.tuning.split_comparison import (
+    merged_results,
+    run_split_comparison,
+    save_comparison_plot,
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,16 @@ def chosen_rows(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
     return [row for row in rows if not only or row.name in only]
 
 
+def split_data(data: DataOptions, method: Method, config: Any) -> Callable[[int], Prepared]:
+    """Return (seed of a split) to data split by it; the last split is kept, not read again."""
+
+    @lru_cache(maxsize=1)
+    def prepare(split: int) -> Prepared:
+        return prepare_data(replace(data, seed=split), method, config)
+
+    return prepare
+
+
 def compare_on_splits(
     job: str,
     method: Method,
@@ -76,6 +92,7 @@ def compare_on_splits(
     *,
     study: str,
     note: str,
+    beside: Sequence[tuple[Method, Any, Sequence[Row]]] = (),
 ) -> str:
     """Run a comparison, or go on with one that was cut off; print its report, return its folder.
 
@@ -86,12 +103,14 @@ def compare_on_splits(
         rows: what is compared.
         study: which table the rows are of.
         note: what a reader must know of the paper's numbers.
+        beside: other methods with their configurations and rows, which come first in the table.
 
     Raises:
         ConfigError: ``--splits`` is below 1.
     """
     at_least(1, splits=options.splits)
     config = options.config
+    note = f"{note} Numbers of --smoke mean nothing." if options.smoke else note
     identity = {
         "config": config.model_dump(mode="json"),
         "data": options.data,
@@ -100,28 +119,33 @@ def compare_on_splits(
         "splits": options.splits,
         "only": options.only,
     }
+    prepare = split_data(options.data, method, config)
     splits = [options.data.seed + number for number in range(options.splits)]
-    first = prepare_data(options.data, method, config)
-
-    def prepare(split: int) -> Prepared:
-        if split == options.data.seed:
-            return first
-        return prepare_data(replace(options.data, seed=split), method, config)
-
-    folder = result_folder(options.storage, job, method.name, first, identity)
+    folder = result_folder(options.storage, job, method.name, prepare(splits[0]), identity)
     storage = open_folder(options.storage)
-    result = run_split_comparison(
-        method.name,
-        config,
-        rows,
-        sorted(options.seeds),
-        splits,
-        prepare,
-        folder,
-        storage,
-        options.workers,
-        options.data_workers,
-        note=f"{note} Numbers of --smoke mean nothing." if options.smoke else note,
-    )
+    results = [
+        run_split_comparison(
+            each.name,
+            own_config,
+            own_rows,
+            sorted(options.seeds),
+            splits,
+            prepare,
+            own_folder,
+            storage,
+            options.workers,
+            options.data_workers,
+            note=note,
+        )
+        for each, own_config, own_rows, own_folder in (
+            *((each, own, some, folder / each.name) for each, own, some in beside),
+            (method, config, rows, folder),
+        )
+        if own_rows
+    ]
+    result = merged_results(results)
+    if len(results) > 1:
+        folder.write_json("result.json", result)
+        save_comparison_plot(result, folder)
     print(comparison_report(result, folder, storage))
     return str(folder)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from rankloop.datasets.dataset import split_indices
-from rankloop.errors import ConfigError, ImageError
+from rankloop.errors import ConfigError
 from rankloop.losses.geometric_order import geometric_order_loss
 from rankloop.losses.metric_constraint import metric_constraint_loss
 from rankloop.methods.gol_config import GOLConfig
@@ -23,6 +23,7 @@ from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.methods.whole_images import (
     check_opinions,
+    encoded_rows,
     longest_side,
     row_pictures,
     unpacked_images,
@@ -35,7 +36,6 @@ from rankloop.ranking.score_list import packed_pixels, score_list
 # Tried where the number of neighbours is not given.
 _COUNTS = tuple(range(2, 60, 2))
 _LEAST_RATE = 1e-3
-_AT_ONCE = 32
 
 
 def _build(config: GOLConfig, seed: int) -> nn.Module:
@@ -158,8 +158,8 @@ def _learning_rate(config: GOLConfig, step: int) -> float:
 def _prepare_scoring(model: nn.Module, config: GOLConfig, data: TrainingData, seed: int) -> None:
     network = _network(model)
     labels, rows = quality_labels(data), labelled_rows(data)
-    embedding, known = _embedded(network, config, data, rows)
-    network.remember(embedding[known], torch.from_numpy(labels[rows[known]]))
+    embedding, known = encoded_rows(network, network.embedding, data, rows, config.short_side)
+    network.remember(embedding, torch.from_numpy(labels[known]))
     if config.neighbours:
         network.k.fill_(config.neighbours)
         return
@@ -170,37 +170,11 @@ def _prepare_scoring(model: nn.Module, config: GOLConfig, data: TrainingData, se
             "there are no validation images with a score, by which the number of neighbours is "
             "chosen: give --neighbours"
         )
-    embedding, known = _embedded(network, config, data, rows)
-    right = torch.from_numpy(labels[rows[known]]).to(embedding.device)
-    means = network.neighbour_means(embedding[known], _COUNTS)
+    embedding, known = encoded_rows(network, network.embedding, data, rows, config.short_side)
+    right = torch.from_numpy(labels[known]).to(embedding.device)
+    means = network.neighbour_means(embedding, _COUNTS)
     errors = [float((mean - right).abs().mean()) for mean in means]
     network.k.fill_(_COUNTS[int(np.argmin(errors))])
-
-
-@torch.no_grad()
-def _embedded(
-    model: GOLNetwork, config: GOLConfig, data: TrainingData, rows: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Embedding (n, c) of rows, and which of them could be read, bool (n,); the others are zero."""
-    was_training = model.training
-    model.eval()
-    embedding = model.neighbours.new_zeros(len(rows), config.channels)
-    known = np.zeros(len(rows), bool)
-    for start in range(0, len(rows), _AT_ONCE):
-        images = []
-        for place in range(start, min(start + _AT_ONCE, len(rows))):
-            try:
-                image = whole_image(data.load(int(rows[place])), config.short_side)
-            except ImageError:
-                # Vanished since the images were checked; the dataset's own list names it.
-                continue
-            known[place] = True
-            images.append(torch.from_numpy(image).permute(2, 0, 1))
-        if images:
-            places = start + np.flatnonzero(known[start : start + _AT_ONCE])
-            embedding[torch.from_numpy(places)] = model.embedding(images)
-    model.train(was_training)
-    return embedding, known
 
 
 @torch.inference_mode()

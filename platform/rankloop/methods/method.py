@@ -1,6 +1,6 @@
 """What every method gives: training, tuning and scoring work with any of them through this."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,21 @@ class TrainingData:
     dataset: Dataset
     load: Callable[[int], np.ndarray]
     unlabelled: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How a model arranges images and what it compares them with, step by step, for a picture.
+
+    Attributes:
+        stages: after each step, features of the images, float32 (n, c), and pivots, float32 (m, c).
+        pivot_scores: float64 (m,).
+        rows: row numbers of the images, int64 (n,).
+    """
+
+    stages: Sequence[tuple[np.ndarray, np.ndarray]]
+    pivot_scores: np.ndarray
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,10 @@ class Method:
             without gradients.
         ranked_set: (image as ``TrainingData.load`` gives it, generator, config) to versions of it
             whose order is known, of which the first ones rank above; raises ImageError.
+        further_metrics: (finished model, config, data, row numbers, seed) to more metrics of these
+            images, by name; computed once, on test images.
+        arrangement: (finished model, config, data, row numbers) to how the model arranges images;
+            None where it does not.
         smoke: configuration values that make a run of seconds, for trying things out.
     """
 
@@ -124,6 +143,12 @@ class Method:
     initialise: Callable[[nn.Module, Any, TrainingData], None] = lambda model, config, data: None
     prepare_scoring: Callable[[nn.Module, Any, TrainingData, int], None] = (
         lambda model, config, data, seed: None
+    )
+    further_metrics: Callable[[nn.Module, Any, TrainingData, np.ndarray, int], dict[str, float]] = (
+        lambda model, config, data, rows, seed: {}
+    )
+    arrangement: Callable[[nn.Module, Any, TrainingData, np.ndarray], Arrangement | None] = (
+        lambda model, config, data, rows: None
     )
     before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (
         lambda model, optimizer, config, seed, step: None

@@ -18,12 +18,13 @@ from rankloop.losses.metric_constraint import metric_constraint_loss
 from rankloop.losses.pivot_center import pivot_center_loss
 from rankloop.losses.pivot_order import pivot_order_loss
 from rankloop.methods.labels import labelled_rows, quality_labels
-from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.methods.method import Arrangement, Batch, ExampleStream, Method, TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores, uniform_pivot_scores
 from rankloop.methods.qcn_config import QCNConfig
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.methods.whole_images import (
     check_opinions,
+    encoded_rows,
     longest_side,
     row_pictures,
     unpacked_images,
@@ -33,13 +34,18 @@ from rankloop.methods.whole_images import (
 from rankloop.models.qcn import QCNNetwork, build_qcn
 from rankloop.models.regression import build_regression
 from rankloop.models.score_estimate import estimated_scores
-from rankloop.randomness import rng
+from rankloop.randomness import derived_seed, rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, first_readable
 from rankloop.ranking.score_groups import equal_score_groups, score_intervals
 from rankloop.ranking.score_list import Group, packed_pixels, score_list
 
 # Of the steps, in the authors' code, in which lists hold all groups of scores (5 of 100 epochs).
 _UNIFORM_SHARE = 0.05
+# Of auxiliary images, for the spread of the scores (the paper's supplement does the same).
+_DRAWS = 20
+_SPREAD = "spread_over_auxiliary_images"
+# Groups that are arranged together.
+_AT_ONCE = 64
 
 
 def _build(config: QCNConfig, seed: int) -> nn.Module:
@@ -289,6 +295,50 @@ def auxiliary_features(
 
 
 @torch.inference_mode()
+def _further_metrics(
+    model: nn.Module, config: QCNConfig, data: TrainingData, rows: np.ndarray, seed: int
+) -> dict[str, float]:
+    """The mean standard deviation of the images' scores over draws of auxiliary images."""
+    if config.objective == "regression" or config.images == 1 or not len(rows):
+        return {}
+    network = _network(model)
+    features, _ = encoded_rows(network, network.encoder, data, rows, config.short_side)
+    kept, scores = network.auxiliary.clone(), []
+    for draw in range(_DRAWS):
+        drawn = auxiliary_features(network, config, data, derived_seed(seed, "draw", draw))
+        network.auxiliary.copy_(drawn)
+        scores.append(_scores_in_parts(network, features))
+    network.auxiliary.copy_(kept)
+    return {_SPREAD: float(torch.stack(scores).std(dim=0).mean())}
+
+
+@torch.inference_mode()
+def _arrangement(
+    model: nn.Module, config: QCNConfig, data: TrainingData, rows: np.ndarray
+) -> Arrangement | None:
+    if config.objective == "regression":
+        return None
+    network = _network(model)
+    features, kept = encoded_rows(network, network.encoder, data, rows, config.short_side)
+    if not len(features):
+        return None
+    # Of each transformer, part by part: the images, each in its own group, and their pivots' mean.
+    parts = [network.arrangements(network.in_company(some)) for some in features.split(_AT_ONCE)]
+    stages = [
+        (
+            torch.cat([tokens[:, -1] for tokens, _ in stage]).float().cpu().numpy(),
+            torch.cat([pivots for _, pivots in stage]).mean(dim=0).float().cpu().numpy(),
+        )
+        for stage in zip(*parts, strict=True)
+    ]
+    return Arrangement(stages, network.pivot_scores.cpu().numpy(), kept)
+
+
+def _scores_in_parts(network: QCNNetwork, features: torch.Tensor) -> torch.Tensor:
+    return torch.cat([network.feature_scores(some) for some in features.split(_AT_ONCE)])
+
+
+@torch.inference_mode()
 def _predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     scores: torch.Tensor = cast(Any, model).scores(images)
     return scores.float()
@@ -316,6 +366,8 @@ QCN = Method(
     optimizer=_optimizer,
     learning_rate=_learning_rate,
     prepare_scoring=_prepare_scoring,
+    further_metrics=_further_metrics,
+    arrangement=_arrangement,
     predict=_predict,
     features=_features,
     ranked_set=lambda image, generator, config: whole_image_ladder(

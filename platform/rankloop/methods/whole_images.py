@@ -1,9 +1,10 @@
 """Labelled images as they are, in any shape, for methods that learn from scores of whole images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from rankloop.datasets.dataset import HEAD_COUNT
 from rankloop.distortions import DISTORTIONS, RANKIQA_TID2013
@@ -15,6 +16,7 @@ from rankloop.ranking.ranked_set import RankedSet
 
 # Torchvision's networks halve an image five times.
 LEAST_SIDE = 32
+_AT_ONCE = 32
 
 
 def longest_side(short_side: int) -> int:
@@ -70,6 +72,47 @@ def row_pictures(row: Mapping[str, np.ndarray]) -> np.ndarray:
         height, width = size
         shown[place, :height, :width] = flat[: 3 * height * width].reshape(height, width, 3)
     return shown
+
+
+@torch.no_grad()
+def encoded_rows(
+    model: nn.Module,
+    encode: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    data: TrainingData,
+    rows: np.ndarray,
+    short_side: int,
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Encode images by their row numbers, in evaluation mode.
+
+    Args:
+        model: what encodes.
+        encode: a method of it, images uint8 (3, h, w) each to features (n, c).
+        data: the images.
+        rows: int (n,).
+        short_side: see `whole_image`.
+
+    Returns:
+        features: float (k, c) of those that can be read, on the model's device.
+        rows: int64 (k,), their row numbers.
+    """
+    was_training = model.training
+    model.eval()
+    found: list[torch.Tensor] = []
+    kept: list[int] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        images = []
+        for row in rows[start : start + _AT_ONCE].tolist():
+            try:
+                image = whole_image(data.load(row), short_side)
+            except ImageError:
+                # Vanished since the images were checked; the dataset's own list names it.
+                continue
+            images.append(torch.from_numpy(image).permute(2, 0, 1))
+            kept.append(row)
+        if images:
+            found.append(encode(images))
+    model.train(was_training)
+    return torch.cat(found) if found else torch.empty(0, 0), np.array(kept, np.int64)
 
 
 def check_opinions(data: TrainingData, method: str) -> None:

@@ -89,11 +89,14 @@ class QCNNetwork(nn.Module):
         """
         return mirrored_scores(self.encoder, self.feature_scores, images, self.flip)
 
+    def in_company(self, features: torch.Tensor) -> torch.Tensor:
+        """Put each image, by its features (n, c), last in a group with the auxiliary images."""
+        company = self.auxiliary.to(features.dtype).expand(len(features), -1, -1)
+        return torch.cat([company, features[:, None]], dim=1)
+
     def feature_scores(self, features: torch.Tensor) -> torch.Tensor:
         """Score images by their features, float (n, c): float64 (n,)."""
-        company = self.auxiliary.to(features.dtype).expand(len(features), -1, -1)
-        groups = torch.cat([company, features[:, None]], dim=1)
-        embedding, pivots = self.arranged(groups)
+        embedding, pivots = self.arranged(self.in_company(features))
         return estimated_scores(embedding[:, -1:].double(), pivots.double(), self.pivot_scores)[
             :, 0
         ]

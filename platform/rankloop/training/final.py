@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from rankloop.datasets.dataset import Dataset, Split
 from rankloop.errors import CheckpointError
@@ -27,10 +28,14 @@ class FinalModel:
 
     Attributes:
         checkpoint: its last checkpoint.
+        config: the method's configuration.
+        model: with the weights of that checkpoint, in evaluation mode.
         evaluations: split (``"validation"``, ``"test"``) to scores and metrics.
     """
 
     checkpoint: Checkpoint
+    config: Any
+    model: nn.Module
     evaluations: dict[str, Evaluation]
 
     @property
@@ -67,7 +72,7 @@ def final_model(
         split: evaluate(method, config, model, data, split, device, by_distortion=True)
         for split in splits
     }
-    return FinalModel(checkpoint, evaluations)
+    return FinalModel(checkpoint, config, model, evaluations)
 
 
 def publish_checkpoint(final: FinalModel, result: Folder) -> Folder:

@@ -13,7 +13,9 @@ from rankloop.datasets.dataset import Split
 from rankloop.figures import save_figures
 from rankloop.images import encode, fit
 from rankloop.methods.method import Method, TrainingData
+from rankloop.plots.arrangement import arrangement_figure
 from rankloop.plots.contact_sheet import contact_sheet
+from rankloop.plots.misses import misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.training_curves import training_curves
 from rankloop.storage import Folder
@@ -27,6 +29,10 @@ SHOWN = 24
 SHOWN_SIDE = 128
 # Characters that fit above 8 columns.
 TITLE_WIDTH = 90
+# Images in each row of the worst and best misses.
+MISSES = 6
+# Most images in the picture of how a model arranges them.
+ARRANGED = 500
 _log = logging.getLogger("rankloop")
 
 
@@ -83,6 +89,8 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
         "test_scores.png": scores_figure(method, final, data, "test"),
     }
     test = final.evaluations["test"]
+    found["test_misses.png"] = _misses(method, final, data)
+    found["arrangement.png"] = _arrangement(method, final, data)
     if len(test.images):
         order = np.argsort(test.scores, kind="stable")
         some = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
@@ -94,6 +102,47 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
             title=textwrap.fill(f"test images of {dataset.name}", TITLE_WIDTH),
         )
     return found
+
+
+def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | None:
+    test = final.evaluations["test"]
+    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
+    known = ~np.isnan(labels[test.images])
+    rows, scores = test.images[known], test.scores[known].astype(np.float64)
+    labels = labels[rows]
+    if len(rows) < 3 * MISSES or np.ptp(scores) == 0 or data.dataset.higher_is_better is None:
+        return None
+    # Scores of some methods are on another scale than the labels.
+    slope, start = np.polyfit(scores, labels, 1)
+    error = slope * scores + start - labels
+    order = np.argsort(error if data.dataset.higher_is_better else -error, kind="stable")
+    nearest = np.argsort(np.abs(error), kind="stable")
+    chosen = (
+        ("rated too low, score (label)", order[:MISSES]),
+        ("rated too high", order[::-1][:MISSES]),
+        ("rated best", nearest[:MISSES]),
+    )
+    return misses_figure(
+        [
+            (
+                name,
+                np.stack([fit(data.load(int(row)), None, SHOWN_SIDE) for row in rows[some]]),
+                scores[some],
+                labels[some],
+            )
+            for name, some in chosen
+        ]
+    )
+
+
+def _arrangement(method: Method, final: FinalModel, data: TrainingData) -> Figure | None:
+    rows = final.evaluations["test"].images[:ARRANGED]
+    found = method.arrangement(final.model, final.config, data, rows)
+    if found is None or len(found.rows) < 3:
+        return None
+    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
+    sign = 1.0 if data.dataset.higher_is_better else -1.0
+    return arrangement_figure(found.stages, sign * labels[found.rows], found.pivot_scores)
 
 
 def _log_model(

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
@@ -79,16 +80,20 @@ def run_training(
             )
             final = final_model(method, config, folder, prepared.data)
             dataset = prepared.data.dataset
+            metrics = final.metrics
+            metrics["test"] |= method.further_metrics(
+                final.model, config, prepared.data, final.evaluations["test"].images, seed
+            )
             result = write_result(
                 folder,
                 method,
                 config,
                 dataset,
                 seeds=[seed],
-                metrics=final.metrics,
+                metrics=metrics,
                 more={"replaced_images": replaced_images(final.checkpoint, dataset)},
             )
-            _track(method, tracking, run_id, folder, prepared, final)
+            _track(method, tracking, run_id, folder, prepared, final, metrics)
         return result
 
 
@@ -123,8 +128,9 @@ def _track(
     folder: Folder,
     prepared: Prepared,
     final: FinalModel,
+    metrics: Mapping[str, Mapping[str, float]],
 ) -> None:
     publish(method, final, prepared.data, folder, tracking, run_id)
     tracking.log_files(run_id, folder, ["result.json"])
-    for split, metrics in final.metrics.items():
-        tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in metrics.items()})
+    for split, found in metrics.items():
+        tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in found.items()})

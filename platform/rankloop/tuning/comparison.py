@@ -87,7 +87,7 @@ def run_comparison(
             tags=data_tags(prepared.data.dataset),
         )
         # Seed by seed, so that a comparison cut short has all rows of the first seeds.
-        runs = [Run(_run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]
+        runs = [Run(run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]
         with tracking.ending(parent):
             watcher = TrackingWatcher(tracking, context, parent, len(runs))
             train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
@@ -137,7 +137,8 @@ def _deviation(values: Sequence[float]) -> float:
     return float(np.nanstd(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _run_name(row: Row, seed: int) -> str:
+def run_name(row: Row, seed: int) -> str:
+    """Name of the run of a row with a seed."""
     plain = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-")
     return f"{plain}-seed-{seed}"
 
@@ -147,7 +148,7 @@ def _row_metrics(
 ) -> dict[str, dict[str, list[float]]]:
     collected: dict[str, dict[str, list[float]]] = {"validation": {}, "test": {}}
     for seed in seeds:
-        run = context.run_folder(_run_name(row, seed))
+        run = context.run_folder(run_name(row, seed))
         found = run.read_json("result.json") if run.has("result.json") else {}
         if found.get("steps_trained") != context.base.steps:
             # This run failed; the result's list of failures says why.

@@ -126,7 +126,7 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
     metric, metrics = result["selection_metric"], result["metrics"]
     shown = test_metric(found["test"] for found in metrics.values()) or metric
     columns = list(dict.fromkeys(name for row in result["paper"].values() for name in row))
-    tests = [shown, *(["plcc"] if "LCC" in columns else [])]
+    tests = [shown, *(["plcc"] if any(column.endswith("LCC") for column in columns) else [])]
     several = len(result.get("splits", [])) > 1
     summary = median if several else spread
     rows = [
@@ -159,6 +159,38 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
             "",
             table([*header, *(f"paper {column}" for column in columns)], rows),
             *_by_distortion(metrics, summary),
+            "",
+            result["note"],
+            *_closing(result, folder, storage),
+        ]
+    )
+
+
+def cross_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
+    """Return the table that ends a comparison across datasets."""
+    names = list(result["metrics"])
+    rows = []
+    for name, found in result["metrics"].items():
+        for other in names:
+            values = found.get(other, {})
+            paper = result["paper"].get(name, {}).get(other)
+            rows.append(
+                [
+                    f"{name} on {'its test split' if other == name else other}",
+                    median(values.get("srocc", [])),
+                    median(values.get("plcc", [])),
+                    "" if other == name else median(values.get("mae", [])),
+                    _four_digits(paper),
+                ]
+            )
+    return "\n".join(
+        [
+            "",
+            f"{result['method']}, splits {result['splits']}, seeds {result['seeds']}, "
+            f"{result['budget']['steps']} steps, {_network(result)}; median (least to most) over "
+            "splits and seeds; mean error in units of the dataset evaluated on",
+            "",
+            table(["trained", "SROCC", "PLCC", "mean error", "paper SROCC"], rows),
             "",
             result["note"],
             *_closing(result, folder, storage),

@@ -1,6 +1,6 @@
 """The rows of a paper's table over several random splits of the data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rankloop.figures import save_figures
@@ -84,14 +84,32 @@ def run_split_comparison(
                 "failures": [entry for found in results for entry in found["failures"]],
             },
         )
-        figure = comparison_plot(
-            {name: found["test"].get("srocc", []) for name, found in metrics.items()},
-            {row.name: dict(row.paper) for row in rows},
-            paper_metric="SROCC and LCC",
-        )
-        save_figures(folder, {"comparison.png": figure}, annotator=dataset.annotator)
+        save_comparison_plot(result, folder)
         result["mlflow_comparison"] = results[-1]["mlflow_comparison"]
     return result
+
+
+def save_comparison_plot(result: Mapping[str, Any], folder: Folder) -> None:
+    """Draw the test SROCC of all rows, with the paper's numbers beside, as ``comparison.png``."""
+    known = {
+        name: [value for value in found["test"].get("srocc", []) if value is not None]
+        for name, found in result["metrics"].items()
+    }
+    columns = dict.fromkeys(
+        column.split()[-1] for row in result["paper"].values() for column in row
+    )
+    figure = comparison_plot(known, result["paper"], paper_metric=" and ".join(columns))
+    save_figures(folder, {"comparison.png": figure}, annotator=result["data"]["annotator"])
+
+
+def merged_results(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the results of several methods as one, with the rows of all; else as the last."""
+    together = dict(results[-1])
+    for key in ("metrics", "rows", "paper"):
+        together[key] = {name: value for result in results for name, value in result[key].items()}
+    together["failures"] = [entry for result in results for entry in result["failures"]]
+    together["method"] = " and ".join(result["method"] for result in results)
+    return together
 
 
 # Split to metric to values.
