@@ -20,6 +20,7 @@ from rankloop.methods.pivot_scores import lloyd_max_pivot_scores
 from rankloop.methods.qcn import QCN, auxiliary_features
 from rankloop.methods.qcn_config import QCNConfig
 from rankloop.models.score_estimate import estimated_scores
+from rankloop.randomness import derived_seed
 from rankloop.scoring.scorer import load_scorer
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
@@ -414,3 +415,50 @@ def test_plain_regression_is_the_encoder_with_one_layer(make, shapes):
     with torch.no_grad():
         expected = (model(images) + model(images.flip(3))) / 2
     torch.testing.assert_close(scores, expected)
+
+
+def test_the_spread_over_draws_of_auxiliary_images_is_the_mean_deviation(make, shapes):
+    config = make()
+    model = _model(config, shapes)
+    QCN.prepare_scoring(model, config, shapes, 0)
+    model.eval()
+    before, rows = model.auxiliary.clone(), np.arange(12, 18)
+    found = QCN.further_metrics(model, config, shapes, rows, 7)
+    scores = []
+    with torch.no_grad():
+        features = torch.cat([model.encoder(_shown(load(row))) for row in rows])
+        for draw in range(20):
+            seed = derived_seed(7, "draw", draw)
+            model.auxiliary.copy_(auxiliary_features(model, config, shapes, seed))
+            scores.append([float(model.feature_scores(one[None])) for one in features])
+    model.auxiliary.copy_(before)
+    expected = np.std(scores, axis=0, ddof=1).mean()
+    assert found == {"spread_over_auxiliary_images": pytest.approx(expected, rel=1e-3)}
+    assert torch.equal(model.auxiliary, before)
+    assert QCN.further_metrics(model, config, shapes, rows[:0], 7) == {}
+    plain = make(objective="regression")
+    assert QCN.further_metrics(_model(plain, shapes), plain, shapes, rows, 7) == {}
+
+
+def test_an_arrangement_is_each_image_in_its_group_after_every_transformer(make, shapes):
+    config = make()
+    model = _model(config, shapes)
+    QCN.prepare_scoring(model, config, shapes, 0)
+    model.eval()
+    found = QCN.arrangement(model, config, shapes, np.arange(12, 18))
+    assert found is not None
+    assert found.rows.tolist() == list(range(12, 18))
+    np.testing.assert_allclose(found.pivot_scores, model.pivot_scores.numpy())
+    images, every = [], []
+    with torch.no_grad():
+        for row in range(12, 18):
+            group = torch.cat([model.auxiliary, model.encoder(_shown(load(row)))])[None]
+            stages = model.arrangements(group)
+            images.append([tokens[0, -1].numpy() for tokens, _ in stages])
+            every.append([pivots[0].numpy() for _, pivots in stages])
+    assert len(found.stages) == 2
+    for number, (features, pivots) in enumerate(found.stages):
+        expected = np.stack([image[number] for image in images])
+        np.testing.assert_allclose(features, expected, atol=1e-4)
+        mean = np.mean([group[number] for group in every], axis=0)
+        np.testing.assert_allclose(pivots, mean, atol=1e-4)

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import spearmanr
 
+from rankloop.plots.arrangement import arrangement_figure
 from rankloop.plots.comparison_plot import comparison_plot
 from rankloop.plots.contact_sheet import contact_sheet
+from rankloop.plots.misses import misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.plots.training_curves import training_curves
@@ -217,6 +219,29 @@ def test_contact_sheet_goes_from_best_to_worst(higher_is_better, order):
 def test_contact_sheet_wants_a_score_per_image(count, scores):
     with pytest.raises(ValueError, match="one score per image"):
         contact_sheet(np.zeros((count, 4, 4, 3), np.uint8), scores)
+
+
+def test_an_arrangement_shows_images_and_pivots_after_each_transformer():
+    random = np.random.default_rng(0)
+    stages = [(random.normal(size=(12, 5)), random.normal(size=(4, 5))) for _ in range(2)]
+    figure = arrangement_figure(stages, np.arange(12.0), np.arange(4.0))
+    drawn = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in drawn] == ["after transformer 1", "after transformer 2"]
+    for axes in drawn:
+        images, pivots = axes.collections
+        assert images.get_offsets().shape == (12, 2)
+        assert pivots.get_offsets().shape == (4, 2)
+        np.testing.assert_allclose(images.get_array(), np.arange(12.0))
+    assert png_size(figure)[0] > 0
+
+
+def test_misses_show_scores_and_labels():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    groups = [("too low", images, [1.5, 2.0], [3.0, 4.25]), ("best", images[:1], [2.0], [2.0])]
+    figure = misses_figure(groups)
+    titles = [axes.get_title() for axes in figure.get_axes() if axes.images]
+    assert titles == ["1.5 (3)", "2 (4.25)", "2 (2)"]
+    assert png_size(figure)[0] > 0
 
 
 def test_figures_leave_pyplot_alone():
