@@ -71,6 +71,31 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(taken[1:])
 
 
+def scoring_lines(config: QCNConfig, encoder: float, repeats: int) -> str:
+    """Time the transformers and the estimate; ``encoder`` is ms per photo in a batch."""
+    model = QCN.build(config, 0).to(DEVICE).eval()
+    model.auxiliary.normal_()
+    features = torch.randn(BATCH, model.auxiliary.shape[1], device=DEVICE)
+
+    def one() -> object:
+        return model.feature_scores(features[:1])
+
+    alone = 1e3 * seconds(one, 4 * repeats)
+    batch = 1e3 * seconds(lambda: model.feature_scores(features), repeats) / BATCH
+    lines = [
+        f"transformers and score, {config.layout} layout: alone {alone:.2f}, in a batch "
+        f"{batch:.2f} = {batch / encoder:.1%} of the encoder (goal 5 %)"
+    ]
+    if config.layout == "code":
+        with patch.object(authors_transformer, "attention", authors_attention):
+            theirs = 1e3 * seconds(one, 4 * repeats)
+        lines.append(
+            f"  authors' way, one at a time: {theirs:.2f} = {theirs / batch:.1f} x a batch's "
+            "(goal 10)"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,22 +114,8 @@ def main() -> None:
         encoder = 1e3 * seconds(lambda: model.encoder(photos), max(1, options.repeats // 2)) / BATCH
         print(f"encoder: alone {encoder_alone:.2f}, in a batch of {BATCH} {encoder:.2f}")
         for layout, heads in (("paper", 1), ("code", 8)):
-            model = QCN.build(QCNConfig(**base, layout=layout, heads=heads), 0).to(DEVICE).eval()
-            model.auxiliary.normal_()
-            features = torch.randn(BATCH, model.auxiliary.shape[1], device=DEVICE)
-            alone = 1e3 * seconds(lambda: model.feature_scores(features[:1]), 4 * options.repeats)
-            batch = 1e3 * seconds(lambda: model.feature_scores(features), options.repeats) / BATCH
-            print(
-                f"transformers and score, {layout} layout: alone {alone:.2f}, in a batch {batch:.2f}"
-                f" = {batch / encoder:.1%} of the encoder (goal 5 %)"
-            )
-            if layout == "code":
-                with patch.object(authors_transformer, "attention", authors_attention):
-                    theirs = 1e3 * seconds(
-                        lambda: model.feature_scores(features[:1]), 4 * options.repeats
-                    )
-                print(f"  authors' way, one at a time: {theirs:.2f} = {theirs / batch:.1f} x a "
-                      "batch's (goal 10)")  # fmt: skip
+            config = QCNConfig(**base, layout=layout, heads=heads)
+            print(scoring_lines(config, encoder, options.repeats))
     print("paper, RTX 3090: 6 encoder, 26 transformers and score")
 
 
