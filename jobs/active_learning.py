@@ -70,7 +70,7 @@ class ActiveOptions(JobOptions):
     """Options of jobs/active_learning.py."""
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "rankiqa"
-    """Method to train: rankiqa or ssranking."""
+    """Method to train: rankiqa, qcn, gol or ssranking."""
     name: str = "campaign"
     """Name of the campaign: its folder within --storage."""
     cycles: int | None = None

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rankloop.models.image_encoder import ImageEncoder
 from rankloop.models.qcn import QCNNetwork, build_qcn
@@ -140,3 +141,13 @@ def test_what_a_scorer_needs_is_saved_with_it():
     other.load_state_dict(model.state_dict())
     with torch.inference_mode():
         assert torch.equal(other.scores(_images(2)), model.scores(_images(2)))
+
+
+def test_weights_are_read_from_a_file(tmp_path):
+    torch.manual_seed(5)
+    network = TorchvisionBackbone("resnet18")
+    tensors = {name: t.clone() for name, t in network.trunk.state_dict().items()}
+    save_file({**tensors, "fc.weight": torch.zeros(1000, 512)}, tmp_path / "w.safetensors")
+    model = build_qcn("resnet18", **{**OPTIONS, "weights": str(tmp_path / "w.safetensors")})
+    for name, tensor in model.encoder.backbone.trunk.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name

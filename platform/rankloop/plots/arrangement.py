@@ -34,15 +34,24 @@ def arrangement_figure(
         perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
         placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
         images = axes.scatter(
-            *placed[: len(scores)].T, c=scores, cmap="Blues", s=14, edgecolors="#999999", lw=0.2
+            *placed[: len(scores)].T, c=scores, vmin=_faintest(scores), cmap="Blues", s=16
         )
         centers = axes.scatter(
-            *placed[len(scores) :].T, c=pivot_scores, cmap="Reds", s=22, marker="^",
-            edgecolors="#666666", lw=0.2,
-        )  # fmt: skip
+            *placed[len(scores) :].T,
+            c=pivot_scores,
+            vmin=_faintest(pivot_scores),
+            cmap="Reds",
+            s=24,
+            marker="^",
+        )
         axes.set_title(f"after transformer {number}", fontsize=11)
         axes.set_xticks([])
         axes.set_yticks([])
     figure.colorbar(images, ax=grid[-1], label="images: label, higher is better", pad=0.02)
     figure.colorbar(centers, ax=grid[-1], label="pivots: score", pad=0.04)
     return figure
+
+
+def _faintest(values: npt.NDArray[np.float64]) -> float:
+    """Where a colour scale begins, so that the lowest value is not white."""
+    return float(values.min() - 0.3 * np.ptp(values))
