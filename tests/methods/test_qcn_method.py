@@ -17,8 +17,9 @@ from rankloop.images import resize_short_side
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores
-from rankloop.methods.qcn import QCN, auxiliary_features
+from rankloop.methods.qcn import QCN
 from rankloop.methods.qcn_config import QCNConfig
+from rankloop.methods.qcn_scoring import auxiliary_features
 from rankloop.models.score_estimate import estimated_scores
 from rankloop.randomness import derived_seed
 from rankloop.scoring.scorer import load_scorer
