@@ -45,9 +45,10 @@ Examples:
   python jobs/compare_qcn.py --study cross --data bid:BID clive:CLIVE koniq10k:KONIQ
   python jobs/compare_qcn.py --study gol --data clive:CLIVE --backbone resnet18 --steps 2000
 
-Labels come from the scores of the data sources. --splits N splits the data N times, with --seed and
-the seeds after it, and takes the median. Running the same command again goes on after any crash.
-The last line printed is the result folder."""
+In --study gol, GOL has the encoder, the images and the steps of QCN, and its own learning rate
+unless --learning-rate is given. Labels come from the scores of the data sources. --splits N splits
+the data N times, with --seed and the seeds after it, and takes the median. Running the same command
+again goes on after any crash. The last line printed is the result folder."""
 
 NOTE = (
     "The paper's numbers are for KonIQ-10k (of the pivots study also SPAQ) and ResNet-50 with "

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from job_processes import finish, start
+from job_processes import ROOT, environment, finish, start
 
 from scored_photos import write_scored_photos
 
@@ -36,23 +38,18 @@ def test_a_scorer_is_trained_and_scores_photographs_of_any_shape(tmp_path, data,
         assert result["metrics"]["test"]["spread_over_auxiliary_images"] >= 0
         assert "spread over auxiliary images" in output
     scores = tmp_path / "scores.csv"
-    output, _ = _scored(folder, photos, scores)
+    _score(folder, photos, scores)
     rows = list(csv.DictReader(scores.open()))
     assert rows
     assert all(row["score"] and not row["error"] for row in rows)
     # The same through Ray Data, where photographs of several shapes travel together.
     again = tmp_path / "again.csv"
-    _scored(folder, photos, again, "--workers", "2")
+    _score(folder, photos, again, "--workers", "2")
     other = {row["image"]: float(row["score"]) for row in csv.DictReader(again.open())}
     assert other == {row["image"]: pytest.approx(float(row["score"]), abs=1e-3) for row in rows}
 
 
-def _scored(folder: Path, photos: Path, output: Path, *options: str) -> tuple[str, None]:
-    import subprocess
-    import sys
-
-    from job_processes import ROOT, environment
-
+def _score(folder: Path, photos: Path, output: Path, *options: str) -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "jobs" / "score.py"), str(folder), str(photos)),
@@ -65,7 +62,6 @@ def _scored(folder: Path, photos: Path, output: Path, *options: str) -> tuple[st
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, None
 
 
 def test_a_sweep_starts_with_the_papers_values_beside_plain_regression(tmp_path: Path, data):

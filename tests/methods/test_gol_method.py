@@ -110,7 +110,8 @@ def test_pairs_of_each_order_are_limited(make, shapes):
     torch.manual_seed(0)
     one = GOL.loss(model, batch, config)["metric"].item()
     torch.manual_seed(1)
-    assert GOL.loss(model, batch, config)["metric"].item() != one
+    # Of all pairs it would be the same but for rounding.
+    assert GOL.loss(model, batch, config)["metric"].item() != pytest.approx(one, rel=1e-3)
 
 
 def test_every_parameter_is_learned(make, shapes):

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,62 +12,19 @@ import torch
 
 from labelled_shapes import SCORES, load
 from rankloop.errors import ConfigError, DataError, ImageError
-from rankloop.images import resize_short_side
-from rankloop.methods.configuration import make_config
-from rankloop.methods.method import TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores
 from rankloop.methods.qcn import QCN
 from rankloop.methods.qcn_config import QCNConfig
-from rankloop.methods.qcn_scoring import auxiliary_features
 from rankloop.models.score_estimate import estimated_scores
-from rankloop.randomness import derived_seed
 from rankloop.scoring.scorer import load_scorer
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.evaluation import predict_rows
 from rankloop.training.loop import Schedule, train
+from small_qcn import built_model, make, network_image, one_thread, step_batch
 
-MakeConfig = Callable[..., QCNConfig]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def make() -> MakeConfig:
-    def make(**values: object) -> QCNConfig:
-        small = {
-            "backbone": "resnet18",
-            "weights": "none",
-            "short_side": 32,
-            "channels": 16,
-            "pivots": 5,
-            "images": 4,
-            "lists": 2,
-            "transformers": 2,
-            "frozen_statistics": False,
-            "learning_rate": 0.001,
-            "steps": 10,
-        }
-        return make_config(QCNConfig, small | values)
-
-    return make
-
-
-def _model(config: QCNConfig, shapes: TrainingData, seed: int = 0) -> Any:
-    model = QCN.build(config, seed)
-    QCN.initialise(model, config, shapes)
-    return model
-
-
-def _batch(config: QCNConfig, shapes: TrainingData, step: int = 0) -> Any:
-    return next(plain_batches(QCN.streams(config, shapes, 0), step, step + 1))
+__all__ = ["make", "one_thread"]
 
 
 def test_the_papers_configuration_is_the_default():
@@ -101,53 +57,9 @@ def test_what_cannot_be_is_refused(make, values, message):
         make(**values)
 
 
-def test_a_row_is_a_list_of_whole_images_one_of_each_interval(make, shapes):
-    config = make()
-    for step in range(6):
-        lists = _batch(config, shapes, step)["lists"]
-        assert lists["labels"].shape == (2, 4)
-        for labels, pixels, sizes in zip(
-            lists["labels"], lists["pixels"], lists["sizes"], strict=True
-        ):
-            assert [int(min(label / 25, 3)) for label in labels.tolist()] == [0, 1, 2, 3]
-            for label, flat, (height, width) in zip(
-                labels.tolist(), pixels, sizes.tolist(), strict=True
-            ):
-                expected = resize_short_side(load(SCORES.index(label)), 32, 64)
-                found = flat[: 3 * height * width].view(height, width, 3)
-                np.testing.assert_array_equal(found, expected)
-
-
-def test_a_row_of_the_code_has_several_images_of_groups_of_scores(make, shapes):
-    config = make(batches="code", images_per_group=2, lists=1, images=3, steps=100)
-    early = [_batch(config, shapes, step)["lists"]["labels"][0].tolist() for step in range(5)]
-    late = [_batch(config, shapes, step)["lists"]["labels"][0].tolist() for step in range(5, 30)]
-    for labels in early:
-        assert [SCORES.index(label) // 4 for label in labels] == [0, 0, 1, 1, 2, 2]
-    # Nine groups of one or two scores each, three of them drawn.
-    assert len({tuple(SCORES.index(label) // 4 for label in labels) for labels in late}) > 3
-
-
-def test_pictures_show_the_images_on_one_size(make, shapes):
-    config = make()
-    stream = QCN.streams(config, shapes, 0)["lists"]
-    row = stream.row(0, 0)
-    shown = stream.pictures(row)
-    side = int(row["sizes"].max())
-    assert shown.shape == (4, side, side, 3)
-    first = resize_short_side(load(SCORES.index(float(row["labels"][0]))), 32, 64)
-    height, width, _ = first.shape
-    np.testing.assert_array_equal(shown[0, :height, :width], first)
-    assert len(stream.image_names) == 4
-
-
-def _shown(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(resize_short_side(image, 32, 64)).permute(2, 0, 1)[None]
-
-
 def _arranged(model: Any, images: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     """One list, image by image, without any batching."""
-    features = torch.cat([model.encoder(_shown(image)) for image in images])[None]
+    features = torch.cat([model.encoder(network_image(image)) for image in images])[None]
     pivots = model.pivots[None]
     for transformer in model.transformers:
         features, pivots = transformer(features, pivots)
@@ -186,8 +98,8 @@ def _slow_terms(model: Any, labels: list[float], levels: list[float], margin: fl
 
 def test_losses_are_those_of_the_paper(make, shapes):
     config = make(frozen_statistics=True, metric_weight=3.0)
-    model = _model(config, shapes).train()
-    batch = _batch(config, shapes)
+    model = built_model(config, shapes).train()
+    batch = step_batch(config, shapes)
     terms = QCN.loss(model, batch, config)
     levels = model.pivot_scores.tolist()
     with torch.no_grad():
@@ -223,9 +135,9 @@ def test_losses_are_those_of_the_paper(make, shapes):
 )
 def test_all_options_are_learned_by_all_parameters(make, shapes, values):
     config = make(**values)
-    model = _model(config, shapes).train()
+    model = built_model(config, shapes).train()
     torch.manual_seed(0)
-    terms = QCN.loss(model, _batch(config, shapes), config)
+    terms = QCN.loss(model, step_batch(config, shapes), config)
     assert set(terms) == {"order", "metric", "center", "mae"}
     torch.stack(list(terms.values())).sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
@@ -238,15 +150,15 @@ def test_all_options_are_learned_by_all_parameters(make, shapes, values):
 @pytest.mark.parametrize("left_out", ["order", "metric", "center", "mae"])
 def test_each_loss_can_be_left_out(make, shapes, left_out):
     config = make(**{f"{left_out}_weight": 0.0})
-    terms = QCN.loss(_model(config, shapes), _batch(config, shapes), config)
+    terms = QCN.loss(built_model(config, shapes), step_batch(config, shapes), config)
     assert set(terms) == {"order", "metric", "center", "mae"} - {left_out}
 
 
 def test_the_mae_loss_may_start_later(make, shapes):
     config = make(mae_start=0.3)
-    model = _model(config, shapes)
-    assert "mae" not in QCN.loss(model, _batch(config, shapes, 2), config)
-    assert "mae" in QCN.loss(model, _batch(config, shapes, 3), config)
+    model = built_model(config, shapes)
+    assert "mae" not in QCN.loss(model, step_batch(config, shapes, 2), config)
+    assert "mae" in QCN.loss(model, step_batch(config, shapes, 3), config)
 
 
 def test_losses_do_not_depend_on_the_scale_of_the_labels(make, shapes):
@@ -261,7 +173,9 @@ def test_losses_do_not_depend_on_the_scale_of_the_labels(make, shapes):
             images=images.set_column(column, "score", pa.array(small, pa.float64())),
         ),
     )
-    one, other = (QCN.loss(_model(config, d), _batch(config, d), config) for d in (shapes, scaled))
+    one, other = (
+        QCN.loss(built_model(config, d), step_batch(config, d), config) for d in (shapes, scaled)
+    )
     for name, term in one.items():
         assert other[name].item() == pytest.approx(term.item(), rel=1e-3), name
 
@@ -273,7 +187,7 @@ def test_pivots_have_the_scores_of_the_quantisation(make, shapes):
         ("lloyd_max_pinned", lloyd_max_pivot_scores(scores, 5, pinned_ends=True)),
         ("uniform", np.linspace(0, 100, 5)),
     ):
-        model = _model(make(quantisation=name), shapes)
+        model = built_model(make(quantisation=name), shapes)
         np.testing.assert_allclose(model.pivot_scores.numpy(), expected)
     with pytest.raises(DataError, match="40 pivots are more than the 12 different"):
         QCN.streams(make(pivots=40), shapes, 0)
@@ -281,9 +195,9 @@ def test_pivots_have_the_scores_of_the_quantisation(make, shapes):
 
 def test_where_lower_is_better_the_opposite_is_learned(make, shapes):
     lower = replace(shapes, dataset=replace(shapes.dataset, higher_is_better=False))
-    model = _model(make(), lower)
+    model = built_model(make(), lower)
     assert model.pivot_scores[0] < model.pivot_scores[-1] <= 0
-    assert _batch(make(), lower)["lists"]["labels"].max() <= 0
+    assert step_batch(make(), lower)["lists"]["labels"].max() <= 0
 
 
 def test_rates_rise_and_fall_along_a_cosine(make):
@@ -295,47 +209,6 @@ def test_rates_rise_and_fall_along_a_cosine(make):
     found = [QCN.learning_rate(warm, step) for step in range(100)]
     assert found[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
     assert found[5:] == sorted(found[5:], reverse=True)
-
-
-def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(make, shapes):
-    config = make()
-    model = _model(config, shapes)
-    found = auxiliary_features(model, config, shapes, seed=3)
-    assert found.shape == (3, 16)
-    model.eval()
-    with torch.no_grad():
-        every = [
-            model.encoder(
-                torch.from_numpy(resize_short_side(load(i), 32, 64)).permute(2, 0, 1)[None]
-            )
-            for i in range(12)
-        ]
-    rows = [
-        next(i for i, one in enumerate(every) if torch.allclose(one[0], feature, atol=1e-6))
-        for feature in found
-    ]
-    assert [int(min(SCORES[row] / 100 * 3, 2)) for row in rows] == [0, 1, 2]
-    assert not torch.equal(found, auxiliary_features(model, config, shapes, seed=4))
-    assert torch.equal(found, auxiliary_features(model.train(), config, shapes, seed=3))
-    assert model.training
-
-
-def test_an_unreadable_auxiliary_image_is_replaced(make, shapes):
-    config = make()
-    model = _model(config, shapes)
-    gone = set()
-
-    def damaged_load(row: int) -> np.ndarray:
-        if row in gone:
-            raise ImageError("gone")
-        return load(row)
-
-    damaged = replace(shapes, load=damaged_load)
-    gone |= {0, 1, 2, 3, 5, 6, 8, 9, 10}
-    assert torch.isfinite(auxiliary_features(model, config, damaged, 0)).all()
-    gone.add(4)
-    with pytest.raises(DataError, match="auxiliary image 0: 20 draws in a row"):
-        auxiliary_features(model, config, damaged, 0)
 
 
 def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(
@@ -393,13 +266,15 @@ def test_certainty_has_ladders_of_squares_to_look_at(make):
 
 def test_plain_regression_is_the_encoder_with_one_layer(make, shapes):
     config = make(objective="regression", frozen_statistics=True, mae_weight=2.0)
-    model = _model(config, shapes).train()
-    batch = _batch(config, shapes)
+    model = built_model(config, shapes).train()
+    batch = step_batch(config, shapes)
     terms = QCN.loss(model, batch, config)
     labels = batch["lists"]["labels"].flatten().tolist()
     deviation = np.std(SCORES)
     with torch.no_grad():
-        features = torch.cat([model.encoder(_shown(load(SCORES.index(one)))) for one in labels])
+        features = torch.cat(
+            [model.encoder(network_image(load(SCORES.index(one)))) for one in labels]
+        )
         outputs = model.head(features)[:, 0].tolist()
     errors = [25 * abs(o - (one - np.mean(SCORES)) / deviation) for o, one in
               zip(outputs, labels, strict=True)]  # fmt: skip
@@ -416,50 +291,3 @@ def test_plain_regression_is_the_encoder_with_one_layer(make, shapes):
     with torch.no_grad():
         expected = (model(images) + model(images.flip(3))) / 2
     torch.testing.assert_close(scores, expected)
-
-
-def test_the_spread_over_draws_of_auxiliary_images_is_the_mean_deviation(make, shapes):
-    config = make()
-    model = _model(config, shapes)
-    QCN.prepare_scoring(model, config, shapes, 0)
-    model.eval()
-    before, rows = model.auxiliary.clone(), np.arange(12, 18)
-    found = QCN.further_metrics(model, config, shapes, rows, 7)
-    scores = []
-    with torch.no_grad():
-        features = torch.cat([model.encoder(_shown(load(row))) for row in rows])
-        for draw in range(20):
-            seed = derived_seed(7, "draw", draw)
-            model.auxiliary.copy_(auxiliary_features(model, config, shapes, seed))
-            scores.append([float(model.feature_scores(one[None])) for one in features])
-    model.auxiliary.copy_(before)
-    expected = np.std(scores, axis=0, ddof=1).mean()
-    assert found == {"spread_over_auxiliary_images": pytest.approx(expected, rel=1e-3)}
-    assert torch.equal(model.auxiliary, before)
-    assert QCN.further_metrics(model, config, shapes, rows[:0], 7) == {}
-    plain = make(objective="regression")
-    assert QCN.further_metrics(_model(plain, shapes), plain, shapes, rows, 7) == {}
-
-
-def test_an_arrangement_is_each_image_in_its_group_after_every_transformer(make, shapes):
-    config = make()
-    model = _model(config, shapes)
-    QCN.prepare_scoring(model, config, shapes, 0)
-    model.eval()
-    found = QCN.arrangement(model, config, shapes, np.arange(12, 18))
-    assert found is not None
-    assert found.rows.tolist() == list(range(12, 18))
-    np.testing.assert_allclose(found.pivot_scores, model.pivot_scores.numpy())
-    images, every = [], []
-    with torch.no_grad():
-        for row in range(12, 18):
-            group = torch.cat([model.auxiliary, model.encoder(_shown(load(row)))])[None]
-            stages = model.arrangements(group)
-            images.append([tokens[0, -1].numpy() for tokens, _ in stages])
-            every.append([pivots[0].numpy() for _, pivots in stages])
-    assert len(found.stages) == 2
-    for number, (features, pivots) in enumerate(found.stages):
-        expected = np.stack([image[number] for image in images])
-        np.testing.assert_allclose(features, expected, atol=1e-4)
-        mean = np.mean([group[number] for group in every], axis=0)
-        np.testing.assert_allclose(pivots, mean, atol=1e-4)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from rankloop.errors import ConfigError
-from rankloop.models.efficientnet_lite import EfficientNetLite0
+from rankloop.models.efficientnet_lite import EfficientNetLite0, _Convolution
 from rankloop.models.image_encoder import build_encoder
 
 
@@ -54,8 +54,6 @@ def test_released_weights_are_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 1), (1, 1)])
 @torch.no_grad()
 def test_convolutions_are_padded_as_tensorflow_does(side, kernel, stride):
-    from rankloop.models.efficientnet_lite import _Convolution
-
     layer = _Convolution(1, 1, kernel, stride=stride).double()
     image = np.random.default_rng(0).normal(size=(side, side))
     weight = layer.weight[0, 0].numpy()

@@ -105,7 +105,7 @@ def _regression_loss(
     model: nn.Module, images: list[torch.Tensor], labels: torch.Tensor, config: QCNConfig
 ) -> dict[str, torch.Tensor]:
     scores = model(images)
-    # Opinions are some twenty-five deviations in a hundred, so that units are about QCN's.
+    # Four deviations stand for the range, so that a unit is about that of QCN.
     unit = 25.0 / unwrapped(model).scale.deviation.to(scores.dtype)
     loss = functional.smooth_l1_loss(unit * scores, unit * labels.to(scores.dtype))
     return {"mae": config.mae_weight * loss}

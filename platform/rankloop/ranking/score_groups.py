@@ -1,7 +1,5 @@
 """Images grouped by score, so that a training batch holds scores of the whole range."""
 
-import functools
-
 import numpy as np
 
 from rankloop.errors import DataError
@@ -57,8 +55,7 @@ def equal_score_groups(scores: np.ndarray, count: int) -> list[list[np.ndarray]]
             f"{count} groups of scores are more than the {len(different)} different training "
             "scores: give fewer --images, --batches intervals, or more labels"
         )
-    by_score = functools.partial(np.equal, rounded)
     return [
-        [np.flatnonzero(by_score(score)) for score in group]
+        [np.flatnonzero(rounded == score) for score in group]
         for group in np.array_split(different, count)
     ]
