@@ -144,7 +144,7 @@ def compare_on_splits(
         if own_rows
     ]
     result = merged_results(results)
-    if len(results) > 1:
+    if beside:
         folder.write_json("result.json", result)
         save_comparison_plot(result, folder)
     print(comparison_report(result, folder, storage))

@@ -65,3 +65,27 @@ def test_images_that_cannot_be_read_are_left_out_but_some_are_needed(shapes):
     device = torch.device("cpu")
     with pytest.raises(DataError, match="1 labelled images of made up can be read"):
         cross_dataset_metrics(METHOD, None, _Noise(), shapes, replace(shapes, load=gone), device)
+
+
+def test_only_labels_that_were_learned_from_are_mapped(shapes):
+    images = shapes.dataset.images
+    # The highest score is of an image to test on.
+    splits = [
+        "test" if score == 100.0 else split
+        for score, split in zip(
+            images["score"].to_pylist(), images["split"].to_pylist(), strict=True
+        )
+    ]
+    images = with_column(images, "split", splits)
+    learned = replace(shapes, dataset=replace(shapes.dataset, images=images))
+    device = torch.device("cpu")
+    whole = cross_dataset_metrics(METHOD, None, _Noise(), shapes, shapes, device)
+    part = cross_dataset_metrics(METHOD, None, _Noise(), learned, shapes, device)
+    assert part["srocc"] == whole["srocc"]
+    labels = np.array([*SCORES, *SCORES[:6]])
+    with torch.no_grad():
+        scores = np.array(
+            [float(_Noise()(torch.tensor(load(i)).permute(2, 0, 1)[None])) for i in range(18)]
+        )
+    # Labels of 0 to 90 were learned from, and become 0 to 100.
+    assert part["mae"] == pytest.approx(np.abs(scores / 0.9 - labels).mean(), rel=1e-5)

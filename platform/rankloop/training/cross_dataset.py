@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rankloop.errors import DataError
-from rankloop.methods.labels import quality_labels
+from rankloop.methods.labels import labelled_rows, quality_labels
 from rankloop.methods.method import Method, TrainingData
 from rankloop.metrics import mae, plcc, srocc
 from rankloop.training.evaluation import predict_rows
@@ -48,8 +48,8 @@ def cross_dataset_metrics(
         raise DataError(
             f"{len(rows)} labelled images of {target.dataset.name} can be read: give at least 2"
         )
-    known = quality_labels(trained_on)
-    mapped = _mapped(scores.astype(np.float64), known[~np.isnan(known)], labels[rows])
+    known = quality_labels(trained_on)[labelled_rows(trained_on)]
+    mapped = _mapped(scores.astype(np.float64), known, labels[rows])
     directions = {
         "labels_higher_is_better": True,
         "scores_higher_is_better": method.higher_is_better,
