@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from rankloop.plots.arrangement import arrangement_figure
 from rankloop.plots.comparison_plot import comparison_plot
 from rankloop.plots.contact_sheet import contact_sheet
-from rankloop.plots.misses import misses_figure
+from rankloop.plots.misses import misplaced, misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.plots.training_curves import training_curves
@@ -242,6 +242,19 @@ def test_misses_show_scores_and_labels():
     titles = [axes.get_title() for axes in figure.get_axes() if axes.images]
     assert titles == ["1.5 (3)", "2 (4.25)", "2 (2)"]
     assert png_size(figure)[0] > 0
+
+
+def test_an_image_is_misplaced_by_the_images_it_should_and_does_stand_above():
+    # The worst images are scored highest, and on another scale.
+    scores, labels = [9e3, 5e3, 5e3, -1e3], [0.1, 0.3, 0.2, 0.9]
+
+    def above(values, one):
+        less = sum(other < values[one] for other in values)
+        return less + sum(other == values[one] for other in values) / 2
+
+    slow = [above(scores, one) - above(labels, one) for one in range(4)]
+    np.testing.assert_allclose(misplaced(scores, labels), slow)
+    assert slow == [3.0, -0.5, 0.5, -3.0]
 
 
 def test_figures_leave_pyplot_alone():

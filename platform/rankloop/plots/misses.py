@@ -5,8 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy.stats import rankdata
 
 from rankloop.plots.style import new_figure
+
+
+def misplaced(scores: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return by how many ranks each image is ranked too high (n,), ties in the middle.
+
+    Ranks, because scores of some methods are on another scale than the labels.
+
+    Args:
+        scores: (n,), higher is better.
+        labels: (n,), higher is better.
+    """
+    return np.asarray(rankdata(scores) - rankdata(labels))
 
 
 def misses_figure(

@@ -15,7 +15,7 @@ from rankloop.images import encode, fit
 from rankloop.methods.method import Method, TrainingData
 from rankloop.plots.arrangement import arrangement_figure
 from rankloop.plots.contact_sheet import contact_sheet
-from rankloop.plots.misses import misses_figure
+from rankloop.plots.misses import misplaced, misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.training_curves import training_curves
 from rankloop.storage import Folder
@@ -112,15 +112,16 @@ def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | N
     labels = labels[rows]
     if len(rows) < 3 * MISSES or np.ptp(scores) == 0 or data.dataset.higher_is_better is None:
         return None
-    # Scores of some methods are on another scale than the labels.
-    slope, start = np.polyfit(scores, labels, 1)
-    error = slope * scores + start - labels
-    order = np.argsort(error if data.dataset.higher_is_better else -error, kind="stable")
+    error = misplaced(
+        scores if method.higher_is_better else -scores,
+        labels if data.dataset.higher_is_better else -labels,
+    )
+    order = np.argsort(error, kind="stable")
     nearest = np.argsort(np.abs(error), kind="stable")
     chosen = (
-        ("rated too low, score (label)", order[:MISSES]),
-        ("rated too high", order[::-1][:MISSES]),
-        ("rated best", nearest[:MISSES]),
+        ("ranked too low, score (label)", order[:MISSES]),
+        ("ranked too high", order[::-1][:MISSES]),
+        ("ranked best", nearest[:MISSES]),
     )
     return misses_figure(
         [
