@@ -274,7 +274,7 @@ def resize_short_side(image: np.ndarray, short_side: int, longest_side: int) -> 
     """Resize an image, keeping its aspect ratio, until its shorter side has so many pixels.
 
     By area averaging to shrink it, by bicubic interpolation to enlarge it. Of an image so long that
-    its longer side would have more than ``longest_side`` pixels that side gets so many.
+    its longer side would have more than ``longest_side`` pixels the middle is taken.
 
     Args:
         image: uint8 (h, w, 3).
@@ -285,14 +285,23 @@ def resize_short_side(image: np.ndarray, short_side: int, longest_side: int) -> 
         uint8 (h, w, 3).
     """
     check_image(image)
-    height, width, _ = image.shape
-    scale = min(short_side / min(height, width), longest_side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shortest = min(image.shape[:2])
+    scale = short_side / shortest
+    middle = _middle(image, shortest * longest_side // short_side)
+    height, width, _ = middle.shape
+    size = (round(width * scale), round(height * scale))
     if size == (width, height):
-        return image.copy()
+        return middle.copy()
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    resized: np.ndarray = cv2.resize(image, size, interpolation=interpolation)
+    resized: np.ndarray = cv2.resize(middle, size, interpolation=interpolation)
     return resized
+
+
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut the middle out of an image where it is higher or wider than so many pixels."""
+    height, width, _ = image.shape
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    return image[top : top + side, left : left + side]
 
 
 def load(

@@ -24,7 +24,7 @@ from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.methods.whole_images import (
     check_opinions,
     encoded_rows,
-    longest_side,
+    most_pixels,
     row_pictures,
     unpacked_images,
     whole_image,
@@ -97,7 +97,7 @@ def _row(
         item=item,
         on_skip=lambda position, reason: replaced(int(rows[position]), reason),
     )
-    pixels, sizes = packed_pixels(images, config.short_side, longest_side(config.short_side))
+    pixels, sizes = packed_pixels(images, most_pixels(config.short_side))
     return {
         "pixels": pixels,
         "sizes": sizes,

@@ -34,7 +34,7 @@ class QCNConfig(BaseModel):
     or "none"."""
     short_side: Annotated[int, Ge(32), Le(4096)] = 384
     """Pixels of an image's shorter side, its aspect ratio kept; of one more than twice as long as
-    wide the longer side has twice as many. Section 4.1: 384."""
+    wide the middle is taken. Section 4.1: 384."""
     channels: Annotated[int, Ge(2), Le(4096)] = 256
     """Length C of a token. Code: 256."""
     pivots: Annotated[int, Ge(3), Le(10_000)] = 101

@@ -9,7 +9,7 @@ from rankloop.methods.method import ExampleStream, TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores, uniform_pivot_scores
 from rankloop.methods.qcn_config import QCNConfig
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
-from rankloop.methods.whole_images import check_opinions, longest_side, row_pictures, whole_image
+from rankloop.methods.whole_images import check_opinions, most_pixels, row_pictures, whole_image
 from rankloop.ranking.score_groups import equal_score_groups, score_intervals
 from rankloop.ranking.score_list import Group, packed_pixels, score_list
 
@@ -69,7 +69,7 @@ def _row(
         item=item,
         on_skip=lambda position, reason: replaced(int(rows[position]), reason),
     )
-    pixels, sizes = packed_pixels(images, config.short_side, longest_side(config.short_side))
+    pixels, sizes = packed_pixels(images, most_pixels(config.short_side))
     return {
         "pixels": pixels,
         "sizes": sizes,

@@ -14,30 +14,22 @@ from rankloop.methods.method import TrainingData
 from rankloop.ranking.ladders import ladder
 from rankloop.ranking.ranked_set import RankedSet
 
-# Torchvision's networks halve an image five times.
-LEAST_SIDE = 32
 _AT_ONCE = 32
 
 
 def longest_side(short_side: int) -> int:
-    """Most pixels of the longer side: of an image longer than twice its width all is shrunk."""
+    """Most pixels of the longer side; of an image longer than twice its width the middle is."""
     return 2 * short_side
 
 
-def whole_image(image: np.ndarray, short_side: int) -> np.ndarray:
-    """Resize an image, uint8 (h, w, 3), keeping its aspect ratio.
+def most_pixels(short_side: int) -> int:
+    """Pixels of the largest `whole_image`."""
+    return short_side * longest_side(short_side)
 
-    Raises:
-        ImageError: it is so long that nothing is left of it.
-    """
-    resized = resize_short_side(image, short_side, longest_side(short_side))
-    height, width, _ = resized.shape
-    if min(height, width) < LEAST_SIDE:
-        raise ImageError(
-            f"it is so long that {width} x {height} pixels are left of it, and the network takes "
-            f"{LEAST_SIDE}: crop it"
-        )
-    return resized
+
+def whole_image(image: np.ndarray, short_side: int) -> np.ndarray:
+    """Resize an image, uint8 (h, w, 3), keeping its aspect ratio; see `resize_short_side`."""
+    return resize_short_side(image, short_side, longest_side(short_side))
 
 
 def whole_image_ladder(
@@ -46,7 +38,7 @@ def whole_image_ladder(
     """Return a square of a resized image at all levels of one of RankIQA's distortions.
 
     Raises:
-        ImageError: see `whole_image` and `ladder`.
+        ImageError: see `ladder`.
     """
     name = RANKIQA_TID2013[int(generator.integers(len(RANKIQA_TID2013)))]
     return ladder(whole_image(image, short_side), generator, short_side, DISTORTIONS[name])

@@ -33,9 +33,13 @@ class EfficientNetLite0(nn.Module):
 
     Attributes:
         features: length of the feature vector, 1280.
+        mean: of each channel of an image, of 0..255, that normalises it as in the release.
+        std: standard deviation of each channel, likewise.
     """
 
     features: int = _HEAD
+    mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
+    std: tuple[float, float, float] = (128.0, 128.0, 128.0)
 
     def __init__(self, weights: str = "none") -> None:
         """Make the network and load its weights.

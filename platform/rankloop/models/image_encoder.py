@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rankloop.models.efficientnet_lite import EfficientNetLite0
-from rankloop.models.normalisation import ImageNetNormalisation
+from rankloop.models.normalisation import Normalisation
 from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
 
 # At once on a CPU, where more leaves its caches: two images of 384 x 512 pixels take ResNet-50 0.6
@@ -38,7 +38,11 @@ class ImageEncoder(nn.Module):
     ) -> None:
         """Put a backbone and a new projection together."""
         super().__init__()
-        self.normalisation = ImageNetNormalisation()
+        self.normalisation = (
+            Normalisation(backbone.mean, backbone.std)
+            if isinstance(backbone, EfficientNetLite0)
+            else Normalisation()
+        )
         self.backbone = backbone
         self.projection = nn.Linear(backbone.features, channels)
         nn.init.normal_(self.projection.weight, std=0.01)
@@ -57,7 +61,9 @@ class ImageEncoder(nn.Module):
         """Encode images, each as it is: those of one shape together, and shape by shape.
 
         Padding would be cheaper where all shapes differ, but zeros change what convolutions see
-        near the border, and so the features of an image with the shapes of the others.
+        near the border, and so the features of an image with the shapes of the others. Only
+        batch normalisation that learns has to see all images of a step at once: then the middle of
+        each is taken, as high and as wide as the least of them.
 
         Args:
             images: uint8 (n, 3, h, w), or (3, h, w) each.
@@ -67,6 +73,8 @@ class ImageEncoder(nn.Module):
         """
         if isinstance(images, torch.Tensor):
             return self._encoded(images)
+        if self.backbone.training:
+            return self._encoded(_middles(images))
         places: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(images):
             places.setdefault(image.shape, []).append(place)
@@ -79,7 +87,6 @@ class ImageEncoder(nn.Module):
     def _encoded(self, images: torch.Tensor) -> torch.Tensor:
         parts = [images]
         on_cpu = self.projection.weight.device.type == "cpu"
-        # Batch normalisation that learns must see all images at once.
         if on_cpu and not self.backbone.training:
             parts = list(images.split(max(1, _PIXELS // images[0, 0].numel())))
         features = [self.backbone(self._prepared(part, on_cpu)) for part in parts]
@@ -89,6 +96,16 @@ class ImageEncoder(nn.Module):
     def _prepared(self, images: torch.Tensor, on_cpu: bool) -> torch.Tensor:
         normalised: torch.Tensor = self.normalisation(images)
         return normalised.to(memory_format=torch.channels_last) if on_cpu else normalised
+
+
+def _middles(images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Cut the middle out of images (3, h, w) of any shape: (n, 3, least h, least w)."""
+    height, width = (min(image.shape[axis] for image in images) for axis in (1, 2))
+    cut = []
+    for image in images:
+        top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+        cut.append(image[:, top : top + height, left : left + width])
+    return torch.stack(cut)
 
 
 def build_encoder(

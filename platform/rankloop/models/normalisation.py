@@ -1,11 +1,11 @@
-"""Pixels as torchvision's ImageNet weights expect them."""
+"""Pixels as a network's weights expect them."""
 
 import torch
 from torch import nn
 
-# Channel means and standard deviations of ImageNet in [0, 1].
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+# Of 0..255, three channels each. Torchvision divides by 255 before.
+IMAGENET_MEAN = (255 * 0.485, 255 * 0.456, 255 * 0.406)
+IMAGENET_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
 
 
 def check_batch(images: torch.Tensor) -> None:
@@ -16,17 +16,25 @@ def check_batch(images: torch.Tensor) -> None:
         )
 
 
-class ImageNetNormalisation(nn.Module):
+class Normalisation(nn.Module):
     """Maps images uint8 (n, 3, h, w) to normalised float (n, 3, h, w), where the module is."""
 
-    def __init__(self) -> None:
-        """Make it; it has no weights, and nothing of it is saved."""
+    def __init__(
+        self,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        """Make it; it has no weights, and nothing of it is saved.
+
+        Args:
+            mean: of each channel, of 0..255.
+            std: standard deviation of each channel.
+        """
         super().__init__()
-        # In units of 0..255, which saves a pass over the pixels for the division.
         self.mean: torch.Tensor
         self.std: torch.Tensor
-        self.register_buffer("mean", 255.0 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255.0 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalise.

@@ -7,7 +7,7 @@ from torch import nn
 
 from rankloop.errors import ConfigError
 from rankloop.models import shallow, torchvision_backbone
-from rankloop.models.normalisation import ImageNetNormalisation, check_batch
+from rankloop.models.normalisation import Normalisation, check_batch
 from rankloop.models.score_scale import ScoreScale
 from rankloop.models.shallow import ShallowNetwork
 from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
@@ -47,7 +47,7 @@ class Scorer(nn.Module):
         self.head = head
         self.output = output
         self.input_size = input_size
-        self.normalisation = ImageNetNormalisation()
+        self.normalisation = Normalisation()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images.

@@ -19,7 +19,8 @@ def misplaced(scores: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.fl
         scores: (n,), higher is better.
         labels: (n,), higher is better.
     """
-    return np.asarray(rankdata(scores) - rankdata(labels))
+    ranks, right = (rankdata(np.asarray(values, np.float64)) for values in (scores, labels))
+    return np.asarray(np.subtract(ranks, right))
 
 
 def misses_figure(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rankloop.images import resize_short_side
 from rankloop.randomness import rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, Load, OnSkip, first_readable, reporting
 
@@ -69,22 +68,22 @@ def score_list(
     return images, np.array(positions)
 
 
-def packed_pixels(
-    images: Sequence[np.ndarray], short_side: int, longest_side: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Resize images as `resize_short_side` does and put them into rows of one length.
+def packed_pixels(images: Sequence[np.ndarray], most_pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Put images, uint8 (h, w, 3) of any shape, into rows of one length.
+
+    Args:
+        images: them.
+        most_pixels: h * w of the largest that any row has.
 
     Returns:
-        pixels: uint8 (n, 3 * short_side * longest_side), of each image its h * w * 3 values, then
-            zeros.
+        pixels: uint8 (n, 3 * most_pixels), of each image its h * w * 3 values, then zeros.
         sizes: int64 (n, 2), h and w of each.
     """
-    pixels = np.zeros((len(images), 3 * short_side * longest_side), np.uint8)
+    pixels = np.zeros((len(images), 3 * most_pixels), np.uint8)
     sizes = np.empty((len(images), 2), np.int64)
     for row, image in enumerate(images):
-        resized = resize_short_side(image, short_side, longest_side)
-        sizes[row] = resized.shape[:2]
-        pixels[row, : resized.size] = resized.ravel()
+        sizes[row] = image.shape[:2]
+        pixels[row, : image.size] = image.ravel()
     return pixels, sizes
 
 
