@@ -3,13 +3,16 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 from rankloop.command_line import parse, run_job
 from rankloop.errors import ConfigError
+from rankloop.methods.configuration import make_config
 from rankloop.methods.qcn import QCN
+from rankloop.methods.qcn_config import QCNConfig
 from rankloop.models.image_encoder import EncoderName
 from rankloop.sweep_job import SweepOptions, check_sweep, sweep
 from search_spaces import qcn
@@ -26,10 +29,12 @@ Examples:
 
 Labels come from the scores of the data sources. What is varied, and so is no option of this job, is
 in search_spaces/qcn.py with its ranges: edit them there. Heads and dropped branches are drawn only
-for the layout of the authors' code. The first trial is the paper's configuration. Weak trials are
-stopped early. Plain regression by the paper's and by the best configuration's encoder is trained
-beside, with the same budget. Running the same command again goes on after any crash, with the same
-suggestions and the same stopping decisions. The last line printed is the result folder."""
+for the layout of the authors' code; trials with fewer images in a list have more lists, so that a
+step has 54 images, or as many as whole lists can hold. The first trial is the paper's
+configuration. Weak trials are stopped early. Plain regression by the paper's and by the best
+configuration's encoder is trained beside, with the same budget. Running the same command again goes
+on after any crash, with the same suggestions and the same stopping decisions. The last line printed
+is the result folder."""
 
 SMOKE = {"trials": 2, "backbones": ("resnet18",), "pivot_counts": (5,)}
 
@@ -53,7 +58,7 @@ def main() -> str:
         raise ConfigError(
             "--objective regression has no pivots to sweep: leave it out; it is trained beside"
         )
-    chosen = {"pivots": options.pivot_counts, "backbones": options.backbones}
+    chosen: dict[str, Any] = {"pivots": options.pivot_counts, "backbones": options.backbones}
     paper = dict(qcn.PAPER)
     for option, name in (("pivot_counts", "pivots"), ("backbones", "backbone")):
         given = getattr(options, option)
@@ -61,9 +66,13 @@ def main() -> str:
             raise ConfigError(f"--{option.replace('_', '-')} without a value: give at least one")
         if paper[name] not in given:
             paper[name] = given[0]
-    # More pivots than training scores are refused before anything starts.
-    config = options.config.model_copy(update={"pivots": max(options.pivot_counts)})
-    options = replace(options, config=config)
+    values = options.config.model_dump()
+    for pivots in sorted(options.pivot_counts):
+        # The largest stays: more pivots than training scores are refused before anything starts.
+        options = replace(options, config=make_config(QCNConfig, {**values, "pivots": pivots}))
+    per_step = options.config.images * options.config.lists
+    paper["lists"] = qcn.lists_per_step(paper["images"], per_step)
+    chosen["per_step"] = per_step
     return sweep("tune_qcn", QCN, options, qcn, chosen=chosen, paper=paper)
 
 

@@ -15,6 +15,7 @@ LOSSES = ("order", "metric", "center")
 PAPER: dict[str, Any] = {
     "pivots": 101,
     "images": 18,
+    "lists": 3,
     "transformers": 3,
     "quantisation": "lloyd_max",
     "layout": "paper",
@@ -32,17 +33,26 @@ NOTE = (
 )
 
 
+def lists_per_step(images: int, per_step: int) -> int:
+    """Return how many lists of so many images a step has, at most ``per_step`` if it can."""
+    return max(1, per_step // images)
+
+
 def space(
     trial: optuna.Trial,
     pivots: Sequence[int] = PIVOTS,
     backbones: Sequence[str] = BACKBONES,
+    per_step: int = 54,
 ) -> dict[str, Any]:
     """Draw one trial's hyperparameters; those that depend on another only where it asks for them.
+
+    Every trial has a budget of as many images per step as whole lists can hold.
 
     Args:
         trial: draws them.
         pivots: numbers of pivots to choose from, which the training scores can have.
         backbones: to choose from.
+        per_step: images per step.
     """
     values: dict[str, Any] = {
         "pivots": trial.suggest_categorical("pivots", list(pivots)),
@@ -55,6 +65,9 @@ def space(
         "learning_rate": trial.suggest_float("learning_rate", 1e-6, 1e-2, log=True),
         "backbone": trial.suggest_categorical("backbone", list(backbones)),
     }
+    # A parameter like the others, since what is no parameter is not kept with the trial.
+    lists = lists_per_step(values["images"], per_step)
+    values["lists"] = trial.suggest_int("lists", lists, lists)
     for loss in LOSSES:
         name = f"{loss}_weight"
         values[name] = trial.suggest_float(name, 0.01, 10.0, log=True)

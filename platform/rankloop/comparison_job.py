@@ -9,6 +9,7 @@ from typing import Any
 from rankloop.command_line import JobOptions, at_least, refuse_swept
 from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError
+from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.storage import open_folder
 from rankloop.training.experiment import Prepared, prepare_data, result_folder
@@ -58,6 +59,12 @@ def check_comparison(method: Method, options: Any, rows: Sequence[Row]) -> None:
         raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
     varied = {name: value for row in rows for name, value in row.values.items()}
     refuse_swept(options.config, varied, options.smoke, method=method.name)
+    given = options.config.model_dump()
+    for row in rows:
+        try:
+            make_config(type(options.config), {**given, **row.values})
+        except ConfigError as error:
+            raise ConfigError(f"row {row.name!r}: {error}") from error
 
 
 def chosen_rows(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:

@@ -40,6 +40,23 @@ def test_auxiliary_images_are_one_of_each_interval_and_their_features_are_kept(m
     assert model.training
 
 
+def test_auxiliary_images_may_be_of_groups_of_as_many_scores(make, shapes):
+    config = make(auxiliary="code")
+    model = built_model(config, shapes).eval()
+    drawn = set()
+    with torch.no_grad():
+        every = [model.encoder(network_image(load(i)))[0] for i in range(12)]
+    for seed in range(12):
+        for group, feature in enumerate(auxiliary_features(model, config, shapes, seed)):
+            row = next(i for i, one in enumerate(every) if torch.allclose(one, feature, atol=1e-6))
+            # Of twelve different scores four for each of three.
+            assert row // 4 == group
+            drawn.add(row)
+    assert len(drawn) > 8
+    with pytest.raises(DataError, match="17 groups of scores are more than the 12 different"):
+        QCN.streams(make(auxiliary="code", images=18), shapes, 0)
+
+
 def test_an_unreadable_auxiliary_image_is_replaced(make, shapes):
     config = make()
     model = built_model(config, shapes)
@@ -67,11 +84,11 @@ def test_the_spread_over_draws_of_auxiliary_images_is_the_mean_deviation(make, s
     found = QCN.further_metrics(model, config, shapes, rows, 7)
     scores = []
     with torch.no_grad():
-        features = torch.cat([model.encoder(network_image(load(row))) for row in rows])
+        images = [network_image(load(row)) for row in rows]
         for draw in range(20):
             seed = derived_seed(7, "draw", draw)
             model.auxiliary.copy_(auxiliary_features(model, config, shapes, seed))
-            scores.append([float(model.feature_scores(one[None])) for one in features])
+            scores.append([float(model.scores(image)) for image in images])
     model.auxiliary.copy_(before)
     expected = np.std(scores, axis=0, ddof=1).mean()
     assert found == {"spread_over_auxiliary_images": pytest.approx(expected, rel=1e-3)}

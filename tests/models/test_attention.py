@@ -68,3 +68,15 @@ def test_a_single_token_attends_to_nothing():
     found.sum().backward()
     assert query.grad is not None
     assert torch.isfinite(query.grad).all()
+
+
+def test_a_mask_that_scoring_made_can_be_trained_with():
+    # Of a length that no other test has.
+    tokens = torch.randn(2, 23, 4, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        scored = attention(tokens, tokens, tokens, exclude_self=True)
+    learned = tokens.clone().requires_grad_()
+    trained = attention(learned, learned, learned, exclude_self=True)
+    trained.sum().backward()
+    torch.testing.assert_close(trained.detach(), scored.clone())
+    assert learned.grad is not None

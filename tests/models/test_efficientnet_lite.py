@@ -50,6 +50,16 @@ def test_released_weights_are_read_from_a_file(tmp_path):
     assert encoder(torch.zeros(1, 3, 40, 40, dtype=torch.uint8)).shape == (1, 8)
 
 
+@torch.no_grad()
+def test_pixels_are_normalised_as_in_the_release():
+    encoder = build_encoder("efficientnet_lite0", "none", 8, frozen_statistics=True).eval()
+    given = []
+    encoder.backbone.register_forward_pre_hook(lambda module, args: given.append(args[0]))
+    images = torch.arange(3 * 32 * 32, dtype=torch.uint8).view(1, 3, 32, 32)
+    encoder(images)
+    np.testing.assert_allclose(given[0].numpy(), (images.numpy() - 127.0) / 128.0, atol=1e-6)
+
+
 @pytest.mark.parametrize("side", [9, 10, 11])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 1), (1, 1)])
 @torch.no_grad()

@@ -235,6 +235,13 @@ def test_an_arrangement_shows_images_and_pivots_after_each_transformer():
     assert png_size(figure)[0] > 0
 
 
+def test_an_arrangement_at_one_point_is_drawn_so():
+    stages = [(np.zeros((12, 5), np.float32), np.zeros((4, 5), np.float32))]
+    figure = arrangement_figure(stages, np.arange(12.0), np.arange(4.0))
+    images, pivots = figure.axes[0].collections
+    assert not np.concatenate([images.get_offsets(), pivots.get_offsets()]).any()
+
+
 def test_misses_show_scores_and_labels():
     images = np.zeros((2, 8, 8, 3), np.uint8)
     groups = [("too low", images, [1.5, 2.0], [3.0, 4.25]), ("best", images[:1], [2.0], [2.0])]

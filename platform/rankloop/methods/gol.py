@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from rankloop.datasets.dataset import split_indices
-from rankloop.errors import ConfigError
+from rankloop.errors import ConfigError, DataError
 from rankloop.losses.geometric_order import geometric_order_loss
 from rankloop.losses.metric_constraint import metric_constraint_loss
 from rankloop.methods.gol_config import GOLConfig
 from rankloop.methods.labels import labelled_rows, quality_labels
-from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData, unwrapped
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.methods.whole_images import (
     check_opinions,
@@ -31,6 +31,7 @@ from rankloop.methods.whole_images import (
     whole_image_ladder,
 )
 from rankloop.models.gol import GOLNetwork, build_gol
+from rankloop.randomness import rng
 from rankloop.ranking.score_list import packed_pixels, score_list
 
 # Tried where the number of neighbours is not given.
@@ -50,8 +51,7 @@ def _build(config: GOLConfig, seed: int) -> nn.Module:
 
 
 def _network(model: nn.Module) -> GOLNetwork:
-    # Data-parallel training wraps the model.
-    return cast(GOLNetwork, getattr(model, "module", model))
+    return cast(GOLNetwork, unwrapped(model))
 
 
 def _initialise(model: nn.Module, config: GOLConfig, data: TrainingData) -> None:
@@ -73,6 +73,11 @@ def _streams(config: GOLConfig, data: TrainingData, seed: int) -> dict[str, Exam
     check_opinions(data, "gol")
     rows = labelled_rows(data)
     labels = quality_labels(data)[rows]
+    if np.ptp(labels) == 0:
+        raise DataError(
+            f"all training images of {data.dataset.name} have the score {labels[0]:g}, and gol "
+            "learns which are better: give images with different scores"
+        )
     row = partial(_row, data, rows, _ranks(labels, labels, config.references), config, seed)
     return {"labelled": ExampleStream(config.images, row, ("",), pictures=row_pictures)}
 
@@ -97,6 +102,11 @@ def _row(
         item=item,
         on_skip=lambda position, reason: replaced(int(rows[position]), reason),
     )
+    if config.augmentation == "code":
+        images = [
+            _augmented(image, rng(seed, "augmentation", step, item, place), config)
+            for place, image in enumerate(images)
+        ]
     pixels, sizes = packed_pixels(images, most_pixels(config.short_side))
     return {
         "pixels": pixels,
@@ -104,6 +114,14 @@ def _row(
         "rank": ranks[positions],
         REPLACED: replaced.column(),
     }
+
+
+def _augmented(image: np.ndarray, dice: np.random.Generator, config: GOLConfig) -> np.ndarray:
+    """Cut a random square, of 224 pixels where 256 are the shorter side, and mirror it or not."""
+    side = config.short_side * 7 // 8
+    top, left = (int(dice.integers(length - side + 1)) for length in image.shape[:2])
+    square = image[top : top + side, left : left + side]
+    return square[:, ::-1] if dice.random() < 0.5 else square
 
 
 def _loss(model: nn.Module, batch: Batch, config: GOLConfig) -> dict[str, torch.Tensor]:

@@ -1,11 +1,13 @@
 """Hyperparameters of GOL."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict
 
 from rankloop.models.image_encoder import EncoderName
+
+Augmentation = Literal["none", "code"]
 
 
 class GOLConfig(BaseModel):
@@ -21,7 +23,11 @@ class GOLConfig(BaseModel):
     weights: str = "imagenet"
     """Initial weights: "imagenet" (torchvision downloads them), a .safetensors file, or "none"."""
     short_side: Annotated[int, Ge(32), Le(4096)] = 384
-    """Pixels of an image's shorter side, its aspect ratio kept. As QCN. Code: crops of 224."""
+    """Pixels of an image's shorter side, its aspect ratio kept; of one more than twice as long as
+    wide the middle is taken. As QCN. Code: 256, and squares of 224."""
+    augmentation: Augmentation = "none"
+    """What training makes of an image: "none", as QCN; or "code", a random square of 7/8 of the
+    shorter side, mirrored half the time."""
     channels: Annotated[int, Ge(2), Le(4096)] = 512
     """Length of the embedding. Code: 512."""
     references: Annotated[int, Ge(2), Le(10_000)] = 60

@@ -84,6 +84,11 @@ Streams = Mapping[str, ExampleStream]
 OpenStreams = Callable[[Streams, int, int, int, int], Iterator[Batch]]
 
 
+def unwrapped(model: nn.Module) -> Any:
+    """Return the network, which data-parallel training wraps."""
+    return getattr(model, "module", model)
+
+
 @dataclass(frozen=True)
 class Method:
     """One system of a paper, put together.

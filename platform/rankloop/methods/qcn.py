@@ -17,9 +17,9 @@ from rankloop.losses.metric_constraint import metric_constraint_loss
 from rankloop.losses.pivot_center import pivot_center_loss
 from rankloop.losses.pivot_order import pivot_order_loss
 from rankloop.methods.labels import labelled_rows, quality_labels
-from rankloop.methods.method import Batch, Method, TrainingData
+from rankloop.methods.method import Batch, Method, TrainingData, unwrapped
 from rankloop.methods.qcn_config import QCNConfig
-from rankloop.methods.qcn_scoring import arrangement, further_metrics, prepare_scoring, unwrapped
+from rankloop.methods.qcn_scoring import arrangement, further_metrics, prepare_scoring
 from rankloop.methods.qcn_streams import qcn_streams, quantised_scores
 from rankloop.methods.whole_images import unpacked_images, whole_image, whole_image_ladder
 from rankloop.models.qcn import build_qcn
@@ -33,7 +33,7 @@ def _build(config: QCNConfig, seed: int) -> nn.Module:
             config.backbone,
             weights=config.weights,
             channels=config.channels,
-            frozen_statistics=config.frozen_statistics,
+            frozen_statistics=config.keeps_statistics,
             flip=config.flip,
             seed=seed,
         )
@@ -47,10 +47,12 @@ def _build(config: QCNConfig, seed: int) -> nn.Module:
         layout=config.layout,
         feed_forward=config.feed_forward,
         heads=config.heads,
-        feature_self_update=config.feature_self_update,
+        # A single image has no others to be updated by.
+        feature_self_update=config.feature_self_update
+        and config.images * config.images_per_group > 1,
         pivot_self_update=config.pivot_self_update,
         drop_path=config.drop_path,
-        frozen_statistics=config.frozen_statistics,
+        frozen_statistics=config.keeps_statistics,
         flip=config.flip,
         seed=seed,
     )
@@ -62,7 +64,9 @@ def _initialise(model: nn.Module, config: QCNConfig, data: TrainingData) -> None
         unwrapped(model).scale.set(torch.from_numpy(scores))
     else:
         levels = quantised_scores(scores, config)
-        unwrapped(model).pivot_scores.copy_(torch.from_numpy(levels))
+        network = unwrapped(model)
+        network.pivot_scores.copy_(torch.from_numpy(levels))
+        network.score_range.copy_(torch.tensor([scores.min(), scores.max()]))
 
 
 def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.Tensor]:
@@ -76,7 +80,9 @@ def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.
     levels = unwrapped(model).pivot_scores.to(embedding.dtype)
     terms = {}
     if config.order_weight:
-        terms["order"] = config.order_weight * pivot_order_loss(pivots, config.order_loss)
+        order = pivot_order_loss(pivots, config.order_loss)
+        # Data-parallel training asks that every weight takes part, also where this loss is alone.
+        terms["order"] = config.order_weight * order + 0.0 * embedding.sum()
     if config.metric_weight:
         terms["metric"] = config.metric_weight * metric_constraint_loss(
             embedding,
@@ -92,12 +98,9 @@ def _loss(model: nn.Module, batch: Batch, config: QCNConfig) -> dict[str, torch.
             embedding, scores, pivots, levels, config.center_reduction
         )
     if config.mae_weight and int(lists["step"][0]) >= config.mae_start * config.steps:
-        # The same for scores of 0 to 1 and of 0 to 100.
-        unit = 100.0 / (levels[-1] - levels[0])
         estimated = estimated_scores(embedding, pivots, levels)
-        terms["mae"] = config.mae_weight * functional.smooth_l1_loss(
-            unit * estimated, unit * scores
-        )
+        unit = 100.0 / unwrapped(model).score_range.diff()
+        terms["mae"] = config.mae_weight * _smooth_mae(estimated, scores, unit, config)
     return terms
 
 
@@ -106,9 +109,15 @@ def _regression_loss(
 ) -> dict[str, torch.Tensor]:
     scores = model(images)
     # Four deviations stand for the range, so that a unit is about that of QCN.
-    unit = 25.0 / unwrapped(model).scale.deviation.to(scores.dtype)
-    loss = functional.smooth_l1_loss(unit * scores, unit * labels.to(scores.dtype))
-    return {"mae": config.mae_weight * loss}
+    unit = 25.0 / unwrapped(model).scale.deviation
+    return {"mae": config.mae_weight * _smooth_mae(scores, labels, unit, config)}
+
+
+def _smooth_mae(
+    scores: torch.Tensor, labels: torch.Tensor, unit: torch.Tensor, config: QCNConfig
+) -> torch.Tensor:
+    factor = unit.to(scores.dtype) if config.mae_unit == "range" else 1.0
+    return functional.smooth_l1_loss(factor * scores, factor * labels.to(scores.dtype))
 
 
 def _repeated(labels: torch.Tensor, repeats: int) -> torch.Tensor:
@@ -189,7 +198,6 @@ QCN = Method(
         "images": 6,
         "lists": 2,
         "transformers": 2,
-        "frozen_statistics": False,
         "flip": "none",
         "learning_rate": 0.001,
         "steps": 20,

@@ -14,6 +14,7 @@ from rankloop.models.qcn import Layout
 
 Quantisation = Literal["lloyd_max", "lloyd_max_pinned", "uniform"]
 Batches = Literal["intervals", "code"]
+MAEUnit = Literal["range", "raw"]
 Objective = Literal["comparison", "regression"]
 MetricPairs = Literal["all", "random"]
 Weight = Annotated[float, Ge(0.0), Le(1000.0)]
@@ -40,8 +41,9 @@ class QCNConfig(BaseModel):
     pivots: Annotated[int, Ge(3), Le(10_000)] = 101
     """Number M of score pivots. Section 4.1: 101."""
     quantisation: Quantisation = "lloyd_max"
-    """Scores of the pivots: "lloyd_max" (section 4.1), "lloyd_max_pinned" (code: the first and the
-    last are the lowest and the highest score), or "uniform" (Table 7)."""
+    """Scores of the pivots: "lloyd_max" (section 4.1), "lloyd_max_pinned" (the first and the last
+    are the lowest and the highest score; code: 0 and 100, and all rounded to hundredths), or
+    "uniform" (Table 7)."""
     images: Annotated[int, Ge(1), Le(1000)] = 18
     """Number N of images that are compared: at test the one to score and N - 1 auxiliary ones.
     Section 4.1: 18."""
@@ -52,8 +54,12 @@ class QCNConfig(BaseModel):
     repeats: Annotated[int, Ge(1), Le(100)] = 1
     """How often the transformers see each list, in random orders. Code: 9."""
     batches: Batches = "intervals"
-    """Groups of scores: "intervals", even ones of the range, as section 3.5 takes auxiliary images;
-    or "code", with equally many different scores, after 5 % of the steps N of 3 N such groups."""
+    """Groups of scores that lists are drawn from: "intervals", even ones of the range, as section
+    3.5 takes auxiliary images; or "code", with equally many different scores, after 5 % of the
+    steps N of 3 N such groups."""
+    auxiliary: Batches = "intervals"
+    """Groups that auxiliary images are drawn from, one from each: "intervals" (section 3.5), or
+    "code", with equally many different scores."""
     transformers: Annotated[int, Ge(1), Le(20)] = 3
     """Number T of comparison transformers. Section 3.2: 3."""
     layout: Layout = "paper"
@@ -70,9 +76,9 @@ class QCNConfig(BaseModel):
     """PSU of Table 3."""
     drop_path: Annotated[float, Ge(0.0), Lt(1.0)] = 0.1
     """Probability that training leaves out a residual branch of the "code" layout. Code: 0.1."""
-    frozen_statistics: bool = True
-    """Keep the backbone's batch normalisation as the weights have it. Code: it is kept; from random
-    weights it is to be learned."""
+    frozen_statistics: bool | None = None
+    """Keep the backbone's batch normalisation as the weights have it. Code: it is kept. By default
+    so too, but with weights "none", where it is learned."""
     flip: Flip = "scores"
     """What is averaged over an image and its mirror image: "scores" (section 4.1), "features"
     (code), or "none"."""
@@ -83,7 +89,10 @@ class QCNConfig(BaseModel):
     center_weight: Weight = 1.0
     """Weight of the center loss in eq. 14."""
     mae_weight: Weight = 1.0
-    """Weight of the MAE loss in eq. 14, in hundredths of the range of the training scores."""
+    """Weight of the MAE loss in eq. 14."""
+    mae_unit: MAEUnit = "range"
+    """Unit of the MAE loss: hundredths of the "range" of the training scores, so that scores of 0
+    to 1 are learned as those of 0 to 100; or "raw" (code)."""
     order_loss: OrderLoss = "sum"
     """"sum" (eq. 11) or "mean_with_ends" (code)."""
     center_reduction: Reduction = "sum"
@@ -124,6 +133,12 @@ class QCNConfig(BaseModel):
                 "another loss a weight"
             )
         return self
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether the backbone's batch normalisation is kept."""
+        given = self.frozen_statistics
+        return self.weights != "none" if given is None else given
 
     @property
     def input_size(self) -> int:

@@ -1,30 +1,27 @@
 """What QCN's scoring takes of training images, and how images are arranged for it."""
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from rankloop.methods.labels import labelled_rows, quality_labels
-from rankloop.methods.method import Arrangement, TrainingData
+from rankloop.methods.method import Arrangement, TrainingData, unwrapped
 from rankloop.methods.qcn_config import QCNConfig
+from rankloop.methods.qcn_streams import auxiliary_groups
 from rankloop.methods.whole_images import encoded_rows, whole_image
+from rankloop.models.mirror import mirrored_scores
 from rankloop.models.qcn import QCNNetwork
 from rankloop.randomness import derived_seed, rng
 from rankloop.ranking.draws import MAX_ATTEMPTS, first_readable
-from rankloop.ranking.score_groups import score_intervals
+from rankloop.ranking.score_list import Group
 
 # Of auxiliary images, for the spread of the scores (the paper's supplement does the same).
 _DRAWS = 20
 _SPREAD = "spread_over_auxiliary_images"
 # Groups that are arranged together.
 _AT_ONCE = 64
-
-
-def unwrapped(model: nn.Module) -> Any:
-    """Return the network, which data-parallel training wraps."""
-    return getattr(model, "module", model)
 
 
 def prepare_scoring(model: nn.Module, config: QCNConfig, data: TrainingData, seed: int) -> None:
@@ -39,9 +36,9 @@ def prepare_scoring(model: nn.Module, config: QCNConfig, data: TrainingData, see
 def auxiliary_features(
     model: QCNNetwork, config: QCNConfig, data: TrainingData, seed: int
 ) -> torch.Tensor:
-    """Return features of images drawn one from each of N - 1 intervals of the training scores.
+    """Return features of images drawn one from each of N - 1 groups of the training scores.
 
-    Section 3.5.
+    Section 3.5; of a group first a score is drawn, then one of its images.
 
     Args:
         model: whose features they are.
@@ -59,13 +56,11 @@ def auxiliary_features(
     if config.images == 1:
         return model.auxiliary
     images = []
-    intervals = score_intervals(quality_labels(data)[rows], config.images - 1)
-    for number, positions in enumerate(intervals):
+    for number, group in enumerate(auxiliary_groups(quality_labels(data)[rows], config)):
 
-        def draw(
-            attempt: int, number: int = number, positions: np.ndarray = positions
-        ) -> np.ndarray:
+        def draw(attempt: int, number: int = number, group: Group = group) -> np.ndarray:
             dice = rng(seed, "auxiliary image", number, attempt)
+            positions = group[int(dice.integers(len(group)))]
             row = int(rows[positions[int(dice.integers(len(positions)))]])
             return whole_image(data.load(row), config.short_side)
 
@@ -87,7 +82,7 @@ def further_metrics(
     if config.objective == "regression" or config.images == 1 or not len(rows):
         return {}
     network = _network(model)
-    features, _ = encoded_rows(network, network.encoder, data, rows, config.short_side)
+    features, _ = encoded_rows(network, network.features, data, rows, config.short_side)
     kept, scores = network.auxiliary.clone(), []
     for draw in range(_DRAWS):
         drawn = auxiliary_features(network, config, data, derived_seed(seed, "draw", draw))
@@ -121,7 +116,8 @@ def arrangement(
 
 
 def _scores_in_parts(network: QCNNetwork, features: torch.Tensor) -> torch.Tensor:
-    return torch.cat([network.feature_scores(some) for some in features.split(_AT_ONCE)])
+    parts = features.split(_AT_ONCE)
+    return torch.cat([mirrored_scores(network.feature_scores, some) for some in parts])
 
 
 def _network(model: nn.Module) -> QCNNetwork:

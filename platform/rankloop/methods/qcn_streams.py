@@ -25,6 +25,7 @@ def qcn_streams(config: QCNConfig, data: TrainingData, seed: int) -> dict[str, E
     if config.objective == "comparison":
         # More pivots than scores are refused before anything starts.
         quantised_scores(labels, config)
+        auxiliary_groups(labels, config)
     early, late = _groups(config, labels)
     row = partial(_row, data, rows, labels, early, late, config, seed)
     return {
@@ -77,6 +78,19 @@ def _row(
         "step": np.array(step, np.int64),
         REPLACED: replaced.column(),
     }
+
+
+def auxiliary_groups(labels: np.ndarray, config: QCNConfig) -> list[Group]:
+    """Return the N - 1 groups of scores that auxiliary images are drawn from (section 3.5).
+
+    Raises:
+        DataError: fewer different scores than groups of the authors' code.
+    """
+    if config.images == 1:
+        return []
+    if config.auxiliary == "code":
+        return list(equal_score_groups(labels, config.images - 1))
+    return [[positions] for positions in score_intervals(labels, config.images - 1)]
 
 
 def quantised_scores(scores: np.ndarray, config: QCNConfig) -> np.ndarray:

@@ -20,14 +20,15 @@ from rankloop.errors import DataError
 from rankloop.losses.hardest_pairs import hardest_pairs_loss
 from rankloop.losses.ranked_sets import ranked_sets_loss
 from rankloop.methods.labels import labelled_rows, quality_labels
-from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData
+from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData, unwrapped
 from rankloop.methods.ranked_sets import ranked_set_stream
 from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
+from rankloop.models.initialisation import seeded_initialisation
 from rankloop.models.score_scale import ScoreScale
 from rankloop.models.scorer import Scorer, build_scorer, predicted_features, predicted_scores
 from rankloop.models.torchvision_backbone import TorchvisionBackbone
-from rankloop.randomness import derived_seed, rng
+from rankloop.randomness import rng
 from rankloop.ranking.labelled_images import labelled_sub_image
 from rankloop.ranking.ladders import ladder
 from rankloop.ranking.ranked_set import RankedSet
@@ -75,8 +76,7 @@ def _initialise(model: nn.Module, config: RankIQAConfig, data: TrainingData) -> 
 
 
 def _scale(model: nn.Module) -> ScoreScale:
-    # Data-parallel training wraps the model.
-    return cast(ScoreScale, getattr(model, "module", model).output)
+    return cast(ScoreScale, unwrapped(model).output)
 
 
 def _ladder(
@@ -226,8 +226,7 @@ def _before_step(
     layers = [model.head] if config.kept_layers != "all" else []
     if config.kept_layers == "convolutions" and isinstance(model.backbone, TorchvisionBackbone):
         layers = [*model.backbone.dense_layers, *layers]
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(derived_seed(seed, "regression after ranking"))
+    with seeded_initialisation(seed, "regression after ranking"):
         for layer in layers:
             assert isinstance(layer, nn.Linear)
             layer.load_state_dict(nn.Linear(layer.in_features, layer.out_features).state_dict())

@@ -97,7 +97,7 @@ def encoded_rows(
             try:
                 image = whole_image(data.load(row), short_side)
             except ImageError:
-                # Vanished since the images were checked; the dataset's own list names it.
+                # Vanished since the images were checked.
                 continue
             images.append(torch.from_numpy(image).permute(2, 0, 1))
             kept.append(row)

@@ -1,5 +1,7 @@
 """Attention of comparison transformers (QCN, section 3.3, eq. 4 to 8)."""
 
+from functools import lru_cache
+
 import torch
 from torch.nn import functional
 
@@ -36,12 +38,19 @@ def attention(
     if exclude_self and similarity.shape[3] == 1:
         return _joined(0.0 * similarity @ value)
     if exclude_self:
-        itself = torch.eye(similarity.shape[3], dtype=torch.bool, device=similarity.device)
+        itself = _itself(similarity.shape[3], similarity.device)
         similarity = similarity.masked_fill(itself, -torch.inf)
     # With float32's digits also where the rest is computed with fewer.
     digits = torch.promote_types(similarity.dtype, torch.float32)
     weights = similarity.softmax(dim=3, dtype=digits).to(value.dtype)
     return _joined(weights @ value)
+
+
+@lru_cache(maxsize=64)
+def _itself(tokens: int, device: torch.device) -> torch.Tensor:
+    # Made once, and not by scoring alone, whose tensors training may not use.
+    with torch.inference_mode(False):
+        return torch.eye(tokens, dtype=torch.bool, device=device)
 
 
 def _split(tokens: torch.Tensor, heads: int) -> torch.Tensor:

@@ -33,9 +33,9 @@ class ComparisonTransformer(nn.Module):
         Args:
             channels: length C of a token, which ``heads`` divides.
             heads: attentions side by side; the paper has one.
-            feed_forward: φ, two layers of which the paper says no more: "plain" they alone, where
-                nothing is learned since an image's own features are lost on the way; "residual"
-                with what they are given normalised, and added to what they make of it.
+            feed_forward: φ, two layers of which the paper says no more: "plain" they alone, with
+                which nothing was learned where it was tried; "residual" with what they are given
+                normalised, and added to what they make of it.
             feature_self_update: FSU of Table 3.
             pivot_self_update: PSU of Table 3.
         """

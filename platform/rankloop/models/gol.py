@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from rankloop.models.image_encoder import EncoderName, ImageEncoder, build_encoder
-from rankloop.randomness import derived_seed
+from rankloop.models.initialisation import seeded_initialisation
 
 
 class GOLNetwork(nn.Module):
@@ -110,8 +110,6 @@ def build_gol(
     Raises:
         ConfigError: weights that are unknown, unreadable or do not fit.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # torch.manual_seed would also reseed the GPUs' generators.
-        torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
+    with seeded_initialisation(seed):
         encoder = build_encoder(backbone, weights, channels, frozen_statistics=frozen_statistics)
         return GOLNetwork(encoder, references)

@@ -9,9 +9,9 @@ from torch import nn
 from rankloop.models.authors_transformer import AuthorsComparisonTransformer
 from rankloop.models.comparison_transformer import ComparisonTransformer, FeedForward
 from rankloop.models.image_encoder import EncoderName, ImageEncoder, build_encoder
-from rankloop.models.mirror import Flip, mirrored_scores
+from rankloop.models.initialisation import seeded_initialisation
+from rankloop.models.mirror import Flip, mirrored_features, mirrored_scores
 from rankloop.models.score_estimate import estimated_scores
-from rankloop.randomness import derived_seed
 
 Layout = Literal["paper", "code"]
 
@@ -26,6 +26,7 @@ class QCNNetwork(nn.Module):
         transformers: one after the other.
         flip: see `rankloop.models.mirror`.
         pivot_scores: float64 (m,), ascending; set from the training scores.
+        score_range: lowest and highest training score, float64 (2,).
         auxiliary: features of the auxiliary images, float (n - 1, c); set after training.
     """
 
@@ -49,8 +50,10 @@ class QCNNetwork(nn.Module):
         self.transformers = nn.ModuleList(transformers)
         self.flip = flip
         self.pivot_scores: torch.Tensor
+        self.score_range: torch.Tensor
         self.auxiliary: torch.Tensor
         self.register_buffer("pivot_scores", torch.arange(pivots, dtype=torch.float64))
+        self.register_buffer("score_range", torch.tensor([0.0, pivots - 1.0], dtype=torch.float64))
         self.register_buffer("auxiliary", torch.zeros(images - 1, channels))
 
     def forward(
@@ -87,7 +90,11 @@ class QCNNetwork(nn.Module):
         Each is arranged with the auxiliary images alone, so that its score does not depend on the
         others.
         """
-        return mirrored_scores(self.encoder, self.feature_scores, images, self.flip)
+        return mirrored_scores(self.feature_scores, self.features(images))
+
+    def features(self, images: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+        """Encode images, and their mirror images where scores are averaged: float (n, k, c)."""
+        return mirrored_features(self.encoder, images, self.flip)
 
     def in_company(self, features: torch.Tensor) -> torch.Tensor:
         """Put each image, by its features (n, c), last in a group with the auxiliary images."""
@@ -143,9 +150,7 @@ def build_qcn(
         ConfigError: weights that are unknown, unreadable or do not fit.
     """
     updates = {"feature_self_update": feature_self_update, "pivot_self_update": pivot_self_update}
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # torch.manual_seed would also reseed the GPUs' generators.
-        torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
+    with seeded_initialisation(seed):
         encoder = build_encoder(backbone, weights, channels, frozen_statistics=frozen_statistics)
         made: list[ComparisonTransformer | AuthorsComparisonTransformer] = [
             ComparisonTransformer(channels, heads, feed_forward=feed_forward, **updates)

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from rankloop.models.image_encoder import EncoderName, ImageEncoder, build_encoder
-from rankloop.models.mirror import Flip, mirrored_scores
+from rankloop.models.initialisation import seeded_initialisation
+from rankloop.models.mirror import Flip, mirrored_features, mirrored_scores
 from rankloop.models.score_scale import ScoreScale
-from rankloop.randomness import derived_seed
 
 
 class RegressionNetwork(nn.Module):
@@ -49,7 +49,8 @@ class RegressionNetwork(nn.Module):
 
     def scores(self, images: torch.Tensor) -> torch.Tensor:
         """Score images, uint8 (n, 3, h, w): float (n,)."""
-        return mirrored_scores(self.encoder, self.feature_scores, images, self.flip)
+        features = mirrored_features(self.encoder, images, self.flip)
+        return mirrored_scores(self.feature_scores, features)
 
 
 def build_regression(
@@ -68,8 +69,6 @@ def build_regression(
     Raises:
         ConfigError: weights that are unknown, unreadable or do not fit.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # torch.manual_seed would also reseed the GPUs' generators.
-        torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
+    with seeded_initialisation(seed):
         encoder = build_encoder(backbone, weights, channels, frozen_statistics=frozen_statistics)
         return RegressionNetwork(encoder, flip)

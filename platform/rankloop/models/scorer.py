@@ -7,11 +7,11 @@ from torch import nn
 
 from rankloop.errors import ConfigError
 from rankloop.models import shallow, torchvision_backbone
+from rankloop.models.initialisation import seeded_initialisation
 from rankloop.models.normalisation import Normalisation, check_batch
 from rankloop.models.score_scale import ScoreScale
 from rankloop.models.shallow import ShallowNetwork
 from rankloop.models.torchvision_backbone import TorchvisionBackbone, TorchvisionName
-from rankloop.randomness import derived_seed
 
 Backbone = Literal[TorchvisionName, "shallow"]
 # Side in pixels of the smallest input.
@@ -115,9 +115,7 @@ def build_scorer(
         raise ConfigError(
             f"backbone {backbone!r} is unknown: give one of {', '.join(SMALLEST_INPUT)}"
         )
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # torch.manual_seed would also reseed the GPUs' generators.
-        torch.default_generator.manual_seed(derived_seed(seed, "initialisation"))
+    with seeded_initialisation(seed):
         if backbone == "shallow":
             if weights != "none":
                 raise ConfigError(

@@ -18,6 +18,8 @@ def arrangement_figure(
 ) -> Figure:
     """Draw images and pivots in two dimensions, by t-SNE, after each transformer.
 
+    Where all are at one point after a transformer, they are drawn so.
+
     Args:
         stages: features of the images (n, c) and pivots (m, c), after each.
         scores: of the images, (n,); higher is better.
@@ -32,7 +34,11 @@ def arrangement_figure(
     for number, (axes, (features, pivots)) in enumerate(zip(grid, stages, strict=True), 1):
         points = np.concatenate([features, pivots])
         perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
-        placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
+        if np.ptp(points, axis=0).any():
+            placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
+        else:
+            # Which ends the process in scikit-learn.
+            placed = np.zeros((len(points), 2))
         images = axes.scatter(
             *placed[: len(scores)].T, c=scores, vmin=_faintest(scores), cmap="Blues", s=16
         )

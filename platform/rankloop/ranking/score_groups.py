@@ -53,7 +53,7 @@ def equal_score_groups(scores: np.ndarray, count: int) -> list[list[np.ndarray]]
     if len(different) < count:
         raise DataError(
             f"{count} groups of scores are more than the {len(different)} different training "
-            "scores: give fewer --images, --batches intervals, or more labels"
+            "scores: give fewer --images, --batches and --auxiliary intervals, or more labels"
         )
     return [
         [np.flatnonzero(rounded == score) for score in group]

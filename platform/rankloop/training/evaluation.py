@@ -94,7 +94,7 @@ def predict_rows(
             try:
                 images.append(method.views(data.load(int(row)), config))
             except ImageError:
-                # Vanished since the images were checked; the dataset's own list names it.
+                # Vanished since the images were checked.
                 continue
             kept.append(int(row))
         if images:

@@ -18,6 +18,7 @@ from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.misses import misplaced, misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.training_curves import training_curves
+from rankloop.randomness import rng
 from rankloop.storage import Folder
 from rankloop.tracking import Tracking
 from rankloop.tracking.runs import first_line
@@ -119,9 +120,9 @@ def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | N
     order = np.argsort(error, kind="stable")
     nearest = np.argsort(np.abs(error), kind="stable")
     chosen = (
-        ("ranked too low, score (label)", order[:MISSES]),
+        (f"ranked too low: score ({_labels_named(data)})", order[:MISSES]),
         ("ranked too high", order[::-1][:MISSES]),
-        ("ranked best", nearest[:MISSES]),
+        ("nearest to the right rank", nearest[:MISSES]),
     )
     return misses_figure(
         [
@@ -136,12 +137,21 @@ def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | N
     )
 
 
+def _labels_named(data: TrainingData) -> str:
+    better = "higher" if data.dataset.higher_is_better else "lower"
+    return f"{data.dataset.score_name or 'label'}, {better} is better"
+
+
 def _arrangement(method: Method, final: FinalModel, data: TrainingData) -> Figure | None:
-    rows = final.evaluations["test"].images[:ARRANGED]
+    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
+    rows = final.evaluations["test"].images
+    rows = rows[~np.isnan(labels[rows])]
+    if len(rows) > ARRANGED:
+        dice = rng(0, "images of the arrangement")
+        rows = np.sort(dice.choice(rows, ARRANGED, replace=False))
     found = method.arrangement(final.model, final.config, data, rows)
     if found is None or len(found.rows) < 3:
         return None
-    labels = data.dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)
     sign = 1.0 if data.dataset.higher_is_better else -1.0
     return arrangement_figure(found.stages, sign * labels[found.rows], found.pivot_scores)
 

@@ -8,6 +8,7 @@ import torch
 
 from rankloop.locking import locked
 from rankloop.methods import find_method
+from rankloop.randomness import derived_seed
 from rankloop.storage import Folder
 from rankloop.training.checkpoints import load_latest, restored_model
 from rankloop.training.cross_dataset import cross_dataset_metrics
@@ -139,4 +140,6 @@ def _evaluated(
 
 
 def _folder_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    # Names that differ in signs only are of different data.
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    return f"{readable[-60:]}-{derived_seed(0, name):08x}"
