@@ -32,7 +32,11 @@ def test_a_scorer_is_trained_and_scores_photographs_of_any_shape(tmp_path, data,
     output, folder = finish(start("train.py", tmp_path / "results", method, *options))
     result = json.loads((folder / "result.json").read_text())
     drawn = {path.name for path in (folder / "plots").iterdir()}
-    assert {"first_batch_lists.png", "arrangement.png"} <= drawn or method == "gol"
+    of_method = {
+        "qcn": {"first_batch_lists.png", "arrangement.png"},
+        "gol": {"first_batch_labelled.png"},
+    }
+    assert of_method[method] <= drawn
     assert {"test_scores.png", "test_images.png"} <= drawn
     if method == "qcn":
         assert result["metrics"]["test"]["spread_over_auxiliary_images"] >= 0
@@ -47,6 +51,18 @@ def test_a_scorer_is_trained_and_scores_photographs_of_any_shape(tmp_path, data,
     _score(folder, photos, again, "--workers", "2")
     other = {row["image"]: float(row["score"]) for row in csv.DictReader(again.open())}
     assert other == {row["image"]: pytest.approx(float(row["score"]), abs=1e-3) for row in rows}
+
+
+@pytest.mark.parametrize("method", ["qcn", "gol"])
+def test_a_campaign_asks_for_labels_by_certainty(tmp_path: Path, data, method):
+    options = ["--smoke", "--cycles", "1", *data, "--steps", "6"]
+    output, folder = finish(start("active_learning.py", tmp_path / "results", method, *options))
+    selected = json.loads((folder / "cycle-000" / "selected.json").read_text())["items"]
+    assert selected
+    for number in (0, 1):
+        trained = json.loads((folder / f"cycle-00{number}" / "trained.json").read_text())
+        assert "srocc" in trained["metrics"]["test"]
+    assert "labelled items" in output
 
 
 def _score(folder: Path, photos: Path, output: Path, *options: str) -> None:
