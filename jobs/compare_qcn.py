@@ -1,31 +1,26 @@
 """Compare the rows of QCN's Tables 2 to 8."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
-from rankloop.command_line import at_least, parse, run_job
+from rankloop.command_line import parse, run_job
 from rankloop.comparison_job import (
     SplitComparisonOptions,
     check_comparison,
     chosen_rows,
+    compare_across_sources,
     compare_on_splits,
-    split_data,
 )
-from rankloop.errors import ConfigError
 from rankloop.methods.configuration import make_config
 from rankloop.methods.gol import GOL
 from rankloop.methods.gol_config import GOLConfig
 from rankloop.methods.qcn import QCN
 from rankloop.methods.qcn_config import QCNConfig
-from rankloop.storage import open_folder
-from rankloop.training.experiment import result_folder
 from rankloop.tuning.comparison import Row
-from rankloop.tuning.cross_comparison import run_cross_comparison
-from rankloop.tuning.report import cross_report
 
 Study = Literal["modules", "losses", "aux", "depth", "pivots", "gol", "cross"]
 
@@ -160,7 +155,10 @@ def main() -> str:
     """Run the job and return its result folder."""
     options = parse(CompareOptions, DESCRIPTION, method="qcn")
     if options.study == "cross":
-        return _cross(options)
+        check_comparison(QCN, options, [])
+        return compare_across_sources(
+            "compare_qcn", QCN, options, study="cross", note=NOTE, paper=CROSS
+        )
     rows = _rows(options.study, options.config.images * options.config.lists)
     every = [GOL_ROW, *rows] if options.study == "gol" else rows
     chosen = chosen_rows(every, options.only)
@@ -175,59 +173,6 @@ def main() -> str:
         note=NOTE,
         beside=[(GOL, _gol_config(options.config), beside)] if beside else [],
     )
-
-
-def _cross(options: Any) -> str:
-    check_comparison(QCN, options, [])
-    at_least(1, splits=options.splits)
-    sources = options.data.data
-    if len(sources) < 2 or len(set(sources)) < len(sources):
-        raise ConfigError(
-            f"--study cross with --data {' '.join(sources)}: give at least two data sources, and "
-            "each once"
-        )
-    if options.only:
-        raise ConfigError("--only has no rows to choose from in --study cross: leave it out")
-    config = options.config
-    prepare = {
-        source: split_data(replace(options.data, data=(source,)), QCN, config) for source in sources
-    }
-    splits = [options.data.seed + number for number in range(options.splits)]
-    identity = {
-        "config": config.model_dump(mode="json"),
-        "data": options.data,
-        "study": options.study,
-        "seeds": options.seeds,
-        "splits": options.splits,
-        "others": [prepare[source](splits[0]).data.dataset.name for source in sources],
-    }
-    first = prepare[sources[0]](splits[0])
-    folder = result_folder(options.storage, "compare_qcn", QCN.name, first, identity)
-    storage = open_folder(options.storage)
-    readers = {source: source.partition(":")[0] for source in sources}
-    paper = {
-        one: {
-            other: CROSS[readers[one]][readers[other]]
-            for other in sources
-            if readers[other] in CROSS.get(readers[one], {})
-        }
-        for one in sources
-    }
-    result = run_cross_comparison(
-        QCN.name,
-        config,
-        prepare,
-        sorted(options.seeds),
-        splits,
-        folder,
-        storage,
-        options.workers,
-        options.data_workers,
-        paper=paper,
-        note=f"{NOTE} Numbers of --smoke mean nothing." if options.smoke else NOTE,
-    )
-    print(cross_report(result, folder, storage))
-    return str(folder)
 
 
 if __name__ == "__main__":

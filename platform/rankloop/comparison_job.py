@@ -1,7 +1,7 @@
 """What the jobs that compare share: options, the place of the result, the report."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,8 @@ from rankloop.methods.method import Method
 from rankloop.storage import open_folder
 from rankloop.training.experiment import Prepared, prepare_data, result_folder
 from rankloop.tuning.comparison import Row
-from rankloop.tuning.report import comparison_report
+from rankloop.tuning.cross_comparison import run_cross_comparison
+from rankloop.tuning.report import comparison_report, cross_report
 from rankloop.tuning.split_comparison import (
     merged_results,
     run_split_comparison,
@@ -117,7 +118,6 @@ def compare_on_splits(
     """
     at_least(1, splits=options.splits)
     config = options.config
-    note = f"{note} Numbers of --smoke mean nothing." if options.smoke else note
     identity = {
         "config": config.model_dump(mode="json"),
         "data": options.data,
@@ -142,7 +142,7 @@ def compare_on_splits(
             storage,
             options.workers,
             options.data_workers,
-            note=note,
+            note=_noted(note, options),
         )
         for each, own_config, own_rows, own_folder in (
             *((each, own, some, folder / each.name) for each, own, some in beside),
@@ -156,3 +156,82 @@ def compare_on_splits(
         save_comparison_plot(result, folder)
     print(comparison_report(result, folder, storage))
     return str(folder)
+
+
+def compare_across_sources(
+    job: str,
+    method: Method,
+    options: Any,
+    *,
+    study: str,
+    note: str,
+    paper: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Train on each data source and evaluate on every other, or go on with what was cut off.
+
+    Prints the report and returns the folder of the results.
+
+    Args:
+        job: name of the job, and of the folder of its results.
+        method: what is trained.
+        options: SplitComparisonOptions with the method's ``config``, checked by `check_comparison`.
+        study: which table it is.
+        note: what a reader must know of the paper's numbers.
+        paper: SROCC by the readers of the sources: trained on, evaluated on.
+
+    Raises:
+        ConfigError: fewer than two sources, one of them twice, or an option that has no use here.
+    """
+    at_least(1, splits=options.splits)
+    sources = options.data.data
+    if len(sources) < 2 or len(set(sources)) < len(sources):
+        raise ConfigError(
+            f"--study {study} with --data {' '.join(sources)}: give at least two data sources, and "
+            "each once"
+        )
+    if options.only:
+        raise ConfigError(f"--only has no rows to choose from in --study {study}: leave it out")
+    config = options.config
+    prepare = {
+        source: split_data(replace(options.data, data=(source,)), method, config)
+        for source in sources
+    }
+    splits = [options.data.seed + number for number in range(options.splits)]
+    identity = {
+        "config": config.model_dump(mode="json"),
+        "data": options.data,
+        "study": study,
+        "seeds": options.seeds,
+        "splits": options.splits,
+        "others": [prepare[source](splits[0]).data.dataset.name for source in sources],
+    }
+    first = prepare[sources[0]](splits[0])
+    folder = result_folder(options.storage, job, method.name, first, identity)
+    storage = open_folder(options.storage)
+    readers = {source: source.partition(":")[0] for source in sources}
+    result = run_cross_comparison(
+        method.name,
+        config,
+        prepare,
+        sorted(options.seeds),
+        splits,
+        folder,
+        storage,
+        options.workers,
+        options.data_workers,
+        paper={
+            one: {
+                other: paper[readers[one]][readers[other]]
+                for other in sources
+                if readers[other] in paper.get(readers[one], {})
+            }
+            for one in sources
+        },
+        note=_noted(note, options),
+    )
+    print(cross_report(result, folder, storage))
+    return str(folder)
+
+
+def _noted(note: str, options: Any) -> str:
+    return f"{note} Numbers of --smoke mean nothing." if options.smoke else note
