@@ -27,12 +27,12 @@ Examples:
   python jobs/score.py s3://bucket/results/RESULT s3://bucket/photos --workers 8
   python jobs/score.py results/RESULT --data koniq10k:KONIQ --output scores.csv
 
-The checkpoint says which network looks at what of an image: its central square (ssranking),
-sub-images whose places follow from the pixels (rankiqa), or all of it (qcn, gol). An image always
-has the same score: there is nothing to train or to draw, hence no --seed, --steps or --backbone. Images that cannot be read
-get no score and the reason in the column error. Running the same command again after an
-interruption goes on from the rows written before; after the end it scores again and replaces the
-table.
+The checkpoint says which network looks at what of an image: its central square (ssranking), sub-
+images whose places follow from the pixels (rankiqa), or all of it (qcn, gol). An image always has
+the same score: there is nothing to train or to draw, hence no --seed, --steps or --backbone. Images
+that cannot be read get no score and the reason in the column error. Running the same command again
+after an interruption goes on from the rows written before; after the end it scores again and
+replaces the table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
