@@ -258,6 +258,36 @@ def test_rates_rise_and_fall_along_a_cosine(make):
     assert found[5:] == sorted(found[5:], reverse=True)
 
 
+@pytest.mark.parametrize("objective", ["comparison", "regression"])
+def test_the_backbone_may_learn_at_a_rate_of_its_own(make, shapes, tmp_path, objective):
+    def learned(factor: float) -> dict[str, torch.Tensor]:
+        config = make(
+            objective=objective, steps=1, backbone_rate_factor=factor, weight_decay=0.0,
+            frozen_statistics=True,
+        )  # fmt: skip
+        before = built_model(config, shapes, seed=1).state_dict()
+        trained = train(
+            QCN,
+            config,
+            shapes,
+            open_folder(str(tmp_path / f"{objective} {factor}")),
+            seed=1,
+            schedule=Schedule(evaluate_every=1, checkpoint_every=1),
+            open_streams=plain_batches,
+        ).state_dict()
+        return {name: trained[name] - before[name] for name in before if "projection" not in name}
+
+    whole, tenth, none = learned(1.0), learned(0.1), learned(0.0)
+    conv = "encoder.backbone.trunk.conv1.weight"
+    assert whole[conv].any()
+    # Of Adam's first step the rate is the size.
+    torch.testing.assert_close(tenth[conv], 0.1 * whole[conv], rtol=1e-3, atol=1e-8)
+    assert not none[conv].any()
+    other = "pivots" if objective == "comparison" else "head.weight"
+    assert whole[other].any()
+    torch.testing.assert_close(tenth[other], whole[other])
+
+
 def test_a_run_cut_off_ends_as_if_it_had_not_been_and_scores_from_its_folder(
     make, shapes, tmp_path
 ):

@@ -141,9 +141,13 @@ def _pairs(groups: torch.Tensor, config: QCNConfig) -> torch.Tensor:
 
 
 def _optimizer(model: nn.Module, config: QCNConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    backbone = list(cast(Any, model).encoder.backbone.parameters())
+    known = {id(parameter) for parameter in backbone}
+    groups: list[dict[str, Any]] = [
+        {"params": backbone, "factor": config.backbone_rate_factor},
+        {"params": [one for one in model.parameters() if id(one) not in known]},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def _learning_rate(config: QCNConfig, step: int) -> float:
