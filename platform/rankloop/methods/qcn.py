@@ -28,6 +28,14 @@ from rankloop.models.score_estimate import estimated_scores
 
 
 def _build(config: QCNConfig, seed: int) -> nn.Module:
+    model = _network(config, seed)
+    if not config.backbone_rate_factor:
+        # Saves the way back through it.
+        cast(Any, model).encoder.backbone.requires_grad_(False)
+    return model
+
+
+def _network(config: QCNConfig, seed: int) -> nn.Module:
     if config.objective == "regression":
         return build_regression(
             config.backbone,

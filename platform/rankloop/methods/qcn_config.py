@@ -109,7 +109,8 @@ class QCNConfig(BaseModel):
     """Initial rate of AdamW, which falls along a cosine. Section 4.1: 5e-5."""
     backbone_rate_factor: Annotated[float, Ge(0.0), Le(1000.0)] = 1.0
     """Rate of the backbone over that of the others. Ours; below 1, ImageNet weights are not lost
-    while a budget of few steps has pivots to arrange first."""
+    while a budget of few steps has pivots to arrange first; 0 keeps them, in a third of the
+    time."""
     warm_up: Annotated[float, Ge(0.0), Lt(1.0)] = 0.0
     """Share of the steps in which the rate rises to its initial value. Code: 0.05."""
     weight_decay: Annotated[float, Ge(0.0), Le(1.0)] = 0.0005
