@@ -1,7 +1,14 @@
 """What the jobs say at their end."""
 
 from rankloop.storage import open_folder
-from rankloop.tuning.report import comparison_report, spread, sweep_report, training_report
+from rankloop.tuning.report import (
+    comparison_report,
+    median,
+    short_names,
+    spread,
+    sweep_report,
+    training_report,
+)
 
 RESULT = {
     "method": "ssranking",
@@ -96,3 +103,16 @@ def test_the_spread_of_one_value_is_not_made_up():
     assert spread([0.5]) == "0.5000"
     assert spread([0.5, None]) == "0.5000"
     assert spread([None]) == "undefined"
+
+
+def test_sources_are_called_by_what_tells_them_apart():
+    whole = ["clive:/data/clive/", "csv:../a/scores.csv?higher_is_better=true", "koniq10k:s3://b/k"]
+    assert list(short_names(whole).values()) == ["clive:clive", "csv:scores.csv", "koniq10k:k"]
+    twice = ["csv:a/scores.csv", "csv:b/scores.csv", "clive:"]
+    assert list(short_names(twice).values()) == twice
+
+
+def test_a_median_of_one_value_has_no_range():
+    assert median([0.25]) == "0.2500"
+    assert median([0.25, None, 0.75, 0.5]) == "0.5000 (0.2500 to 0.7500)"
+    assert median([None, float("nan")]) == "undefined"

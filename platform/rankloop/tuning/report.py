@@ -168,15 +168,15 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
 
 def cross_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> str:
     """Return the table that ends a comparison across datasets."""
-    names = list(result["metrics"])
+    short = short_names(list(result["metrics"]))
     rows = []
     for name, found in result["metrics"].items():
-        for other in names:
+        for other in short:
             values = found.get(other, {})
             paper = result["paper"].get(name, {}).get(other)
             rows.append(
                 [
-                    f"{name} on {'its test split' if other == name else other}",
+                    f"{short[name]} on {'its test split' if other == name else short[other]}",
                     median(values.get("srocc", [])),
                     median(values.get("plcc", [])),
                     "" if other == name else median(values.get("mae", [])),
@@ -196,6 +196,19 @@ def cross_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             *_closing(result, folder, storage),
         ]
     )
+
+
+def short_names(sources: Sequence[str]) -> dict[str, str]:
+    """Return data sources by reader and last part of their paths, where that tells them apart."""
+    shortened = []
+    for source in sources:
+        reader, _, path = source.partition(":")
+        last = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        shortened.append(f"{reader}:{last}" if last else source)
+    return {
+        source: name if shortened.count(name) == 1 else source
+        for source, name in zip(sources, shortened, strict=True)
+    }
 
 
 def _by_distortion(
@@ -223,11 +236,12 @@ def spread(values: Sequence[float | None]) -> str:
 
 
 def median(values: Sequence[float | None]) -> str:
-    """Return median (least to most)."""
+    """Return median (least to most); a single value alone."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return "undefined"
-    return f"{statistics.median(known):.4f} ({min(known):.4f} to {max(known):.4f})"
+    middle = f"{statistics.median(known):.4f}"
+    return f"{middle} ({min(known):.4f} to {max(known):.4f})" if len(known) > 1 else middle
 
 
 def _four_digits(value: float | None) -> str:
