@@ -68,6 +68,18 @@ def test_bad_input_is_one_line(args, expected, capsys):
     assert expected in line
 
 
+def test_files_of_weights_are_found_from_any_folder_and_missing_ones_refused_at_once(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    given = read("--weights", "weights.safetensors")
+    assert given.config.weights == str(tmp_path / "weights.safetensors")
+    assert read("--weights", "none").config.weights == "none"
+    with pytest.raises(ConfigError, match=f"'other.safetensors' does not exist in {tmp_path}"):
+        read("--weights", "other.safetensors")
+
+
 def test_counts_below_their_limit_are_refused():
     at_least(1, workers=1)
     with pytest.raises(ConfigError, match="--data-workers -2 is below 0: give at least 0"):

@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from typing import Annotated, Any
 
 import tyro
@@ -18,6 +18,7 @@ from rankloop.cluster import refuse_temporary
 from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError, RankloopError
 from rankloop.methods import find_method
+from rankloop.models.weights import located_weights
 from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
 
@@ -63,7 +64,8 @@ def parse(
 
     Raises:
         SystemExit: with 0 after ``--help``; with 2 and one line on stderr after bad input.
-        ConfigError: results would vanish with the working directory of a submitted job.
+        ConfigError: results would vanish with the working directory of a submitted job, or the
+            file of initial weights is missing.
         StorageError: results cannot be written.
     """
     args = list(sys.argv[1:] if args is None else args)
@@ -82,7 +84,9 @@ def parse(
     given = read(whole, description, default=whole(**values), args=args)
     refuse_temporary("--storage", given.storage)
     refuse_unwritable(given.storage)
-    return given
+    # Other processes have other working directories.
+    weights = located_weights(given.config.weights)
+    return replace(given, config=given.config.model_copy(update={"weights": weights}))
 
 
 def at_least(limit: int, **values: int) -> None:

@@ -136,7 +136,7 @@ def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     other = start("active_learning.py", storage, *arguments, "--split", "80-20")
     output, _ = other.communicate(timeout=200)
     assert other.returncode == 1
-    assert "is a campaign with another split: give the options that it began with" in output
+    assert "and not 80-20: give the options that it began with" in output
 
 
 def test_a_first_round_beside_another_has_nothing_to_do(tmp_path: Path, photos: Path):

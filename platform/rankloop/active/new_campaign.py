@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 
@@ -74,11 +75,19 @@ def _check_same(folder: Folder, given: Plan, known: Plan) -> None:
         if value != other[name]:
             nested = isinstance(value, dict) and isinstance(other[name], dict)
             fields = [key for key in value if value[key] != other[name].get(key)] if nested else []
-            what = ", ".join(fields) or name
-            raise ConfigError(
-                f"{folder} is a campaign with another {what}: give the options that it began with, "
-                "or another --name"
+            differing = (
+                [_differing(key, value[key], other[name].get(key)) for key in fields]
+                if nested
+                else [_differing(name, value, other[name])]
             )
+            raise ConfigError(
+                f"{folder} is a campaign {', '.join(differing)}: give the options that it began "
+                "with, or begin another with another --name"
+            )
+
+
+def _differing(name: str, given: Any, known: Any) -> str:
+    return f"with {name.replace('_', ' ')} {known} and not {given}"
 
 
 # Parquet cannot hold lists of fixed length, such as crops, of which some are missing.

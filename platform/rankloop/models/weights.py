@@ -10,12 +10,35 @@ from torch import nn
 from rankloop.errors import ConfigError
 
 
+def located_weights(weights: str) -> str:
+    """Return initial weights as every process finds them: "none", "imagenet" or an absolute path.
+
+    Raises:
+        ConfigError: the file is missing or of another format.
+    """
+    if weights in ("none", "imagenet"):
+        return weights
+    _check_file(weights)
+    return str(Path(weights).absolute())
+
+
 def read_weights(path: str) -> dict[str, torch.Tensor]:
     """Read the tensors of a .safetensors file.
 
     Raises:
         ConfigError: it is missing, damaged, or of another format.
     """
+    _check_file(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(
+            f"weights file {path!r} cannot be read ({error}): it is damaged or not in the "
+            "safetensors format; make it again, or give 'none'"
+        ) from error
+
+
+def _check_file(path: str) -> None:
     if Path(path).suffix in {".pth", ".pt", ".bin", ".ckpt"}:
         converted = str(Path(path).with_suffix(".safetensors"))
         raise ConfigError(
@@ -29,14 +52,10 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
             "file"
         )
     if not Path(path).is_file():
-        raise ConfigError(f"weights file {path!r} does not exist: check the path, or give 'none'")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        where = "" if Path(path).is_absolute() else f" in {Path.cwd()}"
         raise ConfigError(
-            f"weights file {path!r} cannot be read ({error}): it is damaged or not in the "
-            "safetensors format; make it again, or give 'none'"
-        ) from error
+            f"weights file {path!r} does not exist{where}: check the path, or give 'none'"
+        )
 
 
 def load_weights(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from rankloop.plots.style import new_figure
@@ -39,25 +41,23 @@ def arrangement_figure(
         else:
             # Which ends the process in scikit-learn.
             placed = np.zeros((len(points), 2))
-        images = axes.scatter(
-            *placed[: len(scores)].T, c=scores, vmin=_faintest(scores), cmap="Blues", s=16
-        )
+        images = axes.scatter(*placed[: len(scores)].T, c=scores, cmap=_colours("Blues"), s=16)
         centers = axes.scatter(
             *placed[len(scores) :].T,
             c=pivot_scores,
-            vmin=_faintest(pivot_scores),
-            cmap="Reds",
+            cmap=_colours("Reds"),
             s=24,
             marker="^",
         )
         axes.set_title(f"after transformer {number}", fontsize=11)
         axes.set_xticks([])
         axes.set_yticks([])
+    figure.suptitle("Images and pivots in the space that scores are read from, by t-SNE")
     figure.colorbar(images, ax=grid[-1], label="images: label, higher is better", pad=0.02)
     figure.colorbar(centers, ax=grid[-1], label="pivots: score", pad=0.04)
     return figure
 
 
-def _faintest(values: npt.NDArray[np.float64]) -> float:
-    """Where a colour scale begins, so that the lowest value is not white."""
-    return float(values.min() - 0.3 * np.ptp(values))
+def _colours(name: str) -> ListedColormap:
+    """Return colours without their faintest, which are as good as white."""
+    return ListedColormap(colormaps[name](np.linspace(0.25, 1.0, 256)))

@@ -78,6 +78,7 @@ def run_training(
                 use_gpu=gpus_per_run() > 0,
                 on_report=report,
             )
+            print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
             dataset = prepared.data.dataset
             metrics = final.metrics
@@ -93,6 +94,7 @@ def run_training(
                 metrics=metrics,
                 more={"replaced_images": replaced_images(final.checkpoint, dataset)},
             )
+            print("drawing figures and logging the model", flush=True)
             _track(method, tracking, run_id, folder, prepared, final, metrics)
         return result
 
