@@ -18,9 +18,10 @@ from rankloop.training.single import run_training
 from rankloop.tuning.report import training_report
 
 DESCRIPTION = """Train one configuration of METHOD (ssranking, rankiqa, qcn or gol) and evaluate it
-on validation and test data.
+on validation and test data. Each METHOD has options of its own, which --help after it lists.
 
 Examples:
+  python jobs/train.py qcn --help
   python jobs/train.py ssranking --smoke
   python jobs/train.py ssranking --data pairs:labels.csv folder:photos --steps 5000
   python jobs/train.py ssranking --data folder:photos --workers 4 --learning-rate 0.01

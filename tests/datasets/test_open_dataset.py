@@ -158,7 +158,7 @@ def test_a_split_column_without_validation_is_refused(
     write_photos(tmp_path, ["a.png", "b.png", "c.png"])
     text = "image,score,split\na.png,1,train\nb.png,2,train\nc.png,3,test\n"
     path = write_csv(tmp_path / "x.csv", text)
-    with pytest.raises(DataError, match="nothing to choose by"):
+    with pytest.raises(DataError, match="too few images to judge a model by"):
         open_dataset([f"csv:{path}?higher_is_better=true"], seed=0)
 
 

@@ -188,7 +188,9 @@ def check_labelled(dataset: Dataset, labels: Labels = "pairs") -> None:
             or neither a labelled pair nor two scores in validation.
     """
     in_split = dataset.pairs["split"].to_pylist()
-    dropped = ", ".join(f"{name} {number}" for name, number in dataset.counts.items()) or "none"
+    counts = {name.replace("_", " "): number for name, number in dataset.counts.items() if number}
+    dropped = ", ".join(f"{name}: {number}" for name, number in counts.items())
+    dropped = f" ({dropped})" if dropped else ""
     scored = Counter(
         split
         for score, split in zip(
@@ -198,19 +200,19 @@ def check_labelled(dataset: Dataset, labels: Labels = "pairs") -> None:
     )
     if labels == "pairs" and "train" not in in_split:
         raise DataError(
-            f"no labelled pair lies within the training split (dropped or counted: {dropped}): "
-            "label more pairs, or give images of more sources"
+            f"no labelled pair lies within the training split{dropped}: label more pairs, or give "
+            "images of more sources"
         )
     if labels == "scores" and scored["train"] < 2:
         raise DataError(
-            f"{scored['train']} images of the training split have a score (dropped or counted: "
-            f"{dropped}): this method learns from scores, so give at least two images with one"
+            f"{scored['train']} images of the training split have a score{dropped}: this method "
+            "learns from scores, so give at least two images with one"
         )
     if "validation" not in in_split and scored["validation"] < 2:
         images = dataset.images["split"].to_pylist().count("validation")
         raise DataError(
-            f"nothing to choose by: of {len(dataset.images)} images {images} are in the validation "
-            f"split, without a labelled pair or two scores (dropped or counted: {dropped}): give "
-            "more images of more sources, or more labels; where a split column names train and "
-            "test only, leave it empty for the images that may become validation"
+            f"too few images to judge a model by: of {len(dataset.images)} the validation split "
+            f"has {images}, and needs at least two with scores or a labelled pair{dropped}: give "
+            "more images of more sources (20 at the least), or more labels; where a split column "
+            "names train and test only, leave it empty for the images that may become validation"
         )
