@@ -32,3 +32,19 @@ def test_levels_are_written_and_streams_without_images_left_out():
     assert figure is not None
     assert [text.get_text() for text in figure.axes[0].texts] == ["level 0, 1", "level 2, 3"]
     assert _drawn("scores", ExampleStream(1, lambda step, item: {"x": np.zeros(3)})) is None
+
+
+def test_rows_of_images_of_other_shapes_are_drawn_together():
+    def row(step, item):
+        side = 4 + 2 * item
+        return {"images": np.full((3, side, side + 1, 3), 50 * (item + 1), np.uint8)}
+
+    figure = _drawn("lists", ExampleStream(3, row))
+    assert figure is not None
+    (shown,) = figure.axes[0].images
+    pixels = np.asarray(shown.get_array())
+    counts = [int((pixels == 50 * (item + 1)).all(axis=2).sum()) for item in range(3)]
+    # All are there, whole, and enlarged alike: three images of each row.
+    enlarged = counts[0] // (3 * 4 * 5)
+    assert enlarged >= 1
+    assert counts == [enlarged * 3 * side * (side + 1) for side in (4, 6, 8)]

@@ -32,8 +32,17 @@ def _drawn(name: str, stream: ExampleStream) -> Figure | None:
         labels = [f"level {', '.join(map(str, level))}" for level in levels]
     names = [stream.describe(row) for row in rows]
     return ranked_sets_figure(
-        pictures,
+        _of_one_size(pictures),
         labels,
         title=f"first batch: {name}",
         names=names if any(names) else (),
     )
+
+
+def _of_one_size(pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """Put rows of images, uint8 (k, h, w, 3), on black as high and as wide as the largest."""
+    height, width = (max(row.shape[axis] for row in pictures) for axis in (1, 2))
+    return [
+        np.pad(row, ((0, 0), (0, height - row.shape[1]), (0, width - row.shape[2]), (0, 0)))
+        for row in pictures
+    ]
