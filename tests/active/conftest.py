@@ -14,6 +14,7 @@ from rankloop.active.new_campaign import create_campaign
 from rankloop.datasets import prepare
 from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.opening import open_dataset
+from rankloop.methods import find_method
 from rankloop.methods.rankiqa_config import RankIQAConfig
 from rankloop.storage import open_folder
 from scored_photos import write_scored_photos
@@ -70,7 +71,10 @@ def build_campaign(scored: Dataset) -> Callable[..., Campaign]:
     def build(
         storage: Path, name: str = "campaign", dataset: Dataset = scored, **values: Any
     ) -> Campaign:
-        config = CONFIG.model_copy(update=values.pop("config", {}))
+        method = find_method(values.get("method", "rankiqa"))
+        given = values.pop("config", {})
+        rankiqa = method.name == "rankiqa"
+        config = CONFIG.model_copy(update=given) if rankiqa else method.config(**given)
         plan: dict[str, Any] = {
             "method": "rankiqa",
             "config": config.model_dump(mode="json"),

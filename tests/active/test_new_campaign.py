@@ -7,9 +7,10 @@ from rankloop.active.campaign import (
     open_campaign,
 )
 from rankloop.active.labels import Label
-from rankloop.active.new_campaign import create_campaign
+from rankloop.active.new_campaign import create_campaign, first_items
 from rankloop.datasets.dataset import Dataset, split_indices
 from rankloop.errors import ConfigError, StorageError
+from rankloop.methods.qcn import QCN
 from rankloop.storage import open_folder
 
 
@@ -32,10 +33,26 @@ def test_the_same_campaign_is_opened_and_another_refused(make_campaign):
     again = make_campaign()
     assert again.plan == open_campaign(campaign.folder).plan
     assert again.items == campaign.items
-    with pytest.raises(ConfigError, match=r"another step: give the options .* another --name"):
+    with pytest.raises(ConfigError, match=r"step 0.25 and not 0.5: give the options .* --name"):
         make_campaign(step=0.5)
-    with pytest.raises(ConfigError, match=r"another margin"):
+    with pytest.raises(ConfigError, match=r"margin 0.5 and not 0.7"):
         make_campaign(config={"margin": 0.7})
+
+
+def test_a_campaign_that_could_not_train_on_its_first_labels_is_refused_before_it_begins(
+    make_campaign, tmp_path
+):
+    folder = open_folder(str(tmp_path)) / "active_learning" / "campaign"
+    values = {"method": "qcn", "config": QCN.smoke | {"pivots": 10}}
+    with pytest.raises(ConfigError, match=r"10 pivots .* larger --start-share \(now 0.25\)"):
+        make_campaign(**values)
+    # Labels that the data have themselves, with which no start share helps.
+    with pytest.raises(ConfigError, match=r"qcn cannot learn from the .* or more labels$"):
+        make_campaign(labelling="folder", method="qcn", config=QCN.smoke | {"pivots": 12})
+    assert not folder.has(PLAN)
+    # Nothing is fixed yet: other options begin it.
+    campaign = make_campaign(start=1.0, **values)
+    assert set(first_items(campaign)) == set(campaign.items)
 
 
 def test_a_folder_without_a_plan_holds_no_campaign(make_campaign, tmp_path, scored: Dataset):

@@ -144,9 +144,11 @@ def test_a_second_driver_on_the_same_folder_is_refused(tmp_path):
 
 
 def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_path):
-    arguments = ("--backbone", "resnet18", "--weights", "missing.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"no weights")
+    weights = str(tmp_path / "damaged.safetensors")
+    arguments = ("--backbone", "resnet18", "--weights", weights)
     output, _ = (process := sweep(tmp_path / "results", *arguments)).communicate(timeout=200)
     assert process.returncode == 1
     assert "error: all 5 runs failed; the first (trial-0000) with:" in output
     assert "Traceback" in output
-    assert "missing.safetensors" in output
+    assert "damaged.safetensors" in output

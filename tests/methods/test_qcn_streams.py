@@ -50,3 +50,5 @@ def test_pictures_show_the_images_on_one_size(make, shapes):
     height, width, _ = first.shape
     np.testing.assert_array_equal(shown[0, :height, :width], first)
     assert len(stream.image_names) == 4
+    values = ", ".join(f"{label:.3g}" for label in row["labels"].tolist())
+    assert stream.describe(row) == f"scores, higher is better: {values}"

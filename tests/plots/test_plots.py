@@ -160,8 +160,10 @@ def test_importance_shows_one_bar_per_parameter():
     ]
 
 
-@pytest.mark.parametrize("values", [[], [0.5], [0.5, None, None], [0.5, 0.5, 0.5]])
-def test_there_is_no_importance_without_variance(values):
+@pytest.mark.parametrize(
+    "values", [[], [0.5], [0.5, *[None] * 12], [0.5] * 12, [0.1 * i for i in range(9)]]
+)
+def test_there_is_no_importance_without_variance_or_of_a_few_trials(values):
     assert parameter_importance(study_of(values)) is None
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from rankloop.errors import ConfigError, ImageError, StorageError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.checkpoints import load_latest
-from rankloop.training.distributed import SCRATCH, train_distributed
-from rankloop.training.loop import Schedule
+from rankloop.training.distributed import SCRATCH, _listen, train_distributed
+from rankloop.training.loop import Report, Schedule
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
 
@@ -159,3 +160,14 @@ def test_a_failed_worker_is_replaced_and_nothing_changes(
 def test_rows_that_cannot_be_dealt_out_are_a_configuration_error(run, tmp_path):
     with pytest.raises(ConfigError, match="5 rows per step cannot be divided among 2 workers"):
         run(tmp_path, 2, labelled_pairs=5)
+
+
+def test_the_listener_tells_reports_and_steps_apart():
+    messages: Queue[object] = Queue()
+    report = Report(4, {"srocc": 0.5}, {})
+    for message in (2, report, 7, None):
+        messages.put(message)
+    reports, steps = [], []
+    _listen(messages, reports.append, steps.append, [])
+    assert reports == [report]
+    assert steps == [2, 7]

@@ -44,7 +44,7 @@ def test_an_error_of_the_watcher_is_kept_and_later_reports_still_come():
 
     for message in (*reports, None):
         messages.put(message)
-    distributed._listen(messages, watch, failures)
+    distributed._listen(messages, watch, print, failures)
     assert seen == reports
     ((error, tried_again),) = failures
     assert isinstance(error, BrokenPipeError)

@@ -339,3 +339,12 @@ def test_head_counts_are_no_labels_for_blur(data, tiny_config):
     crowds = replace(data, dataset=replace(data.dataset, score_name="count"))
     with pytest.raises(DataError, match="numbers of heads, which say nothing of blur"):
         SSRANKING.streams(tiny_config(), crowds, 0)
+
+
+def test_every_step_that_is_done_is_told(data, tiny_config, tmp_path):
+    told: list[int] = []
+    config = tiny_config(steps=3)
+    folder = open_folder(str(tmp_path))
+    common = {"seed": 1, "schedule": SCHEDULE, "open_streams": plain_batches}
+    train(SSRANKING, config, data, folder, on_step=told.append, **common)
+    assert told == [1, 2, 3]

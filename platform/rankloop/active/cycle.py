@@ -17,6 +17,7 @@ from rankloop.active.campaign import (
 )
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.labels import answers_table, labels_of, labels_table
+from rankloop.active.new_campaign import first_items
 from rankloop.active.pool_scores import ItemScore, score_items, scores_table
 from rankloop.active.selection import CANDIDATES, diverse_items, least_certain, random_items
 from rankloop.cluster import data_workers_per_gpu, gpus_per_run
@@ -170,6 +171,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
         use_gpu=gpus_per_run() > 0,
         start=run_folder(campaign, number - 1) if campaign.plan.warm_start and number > 1 else None,
         on_report=report,
+        on_step=lambda done: tell(f"cycle {number}: step {done} of {config.steps}"),
     )
     trained = time.monotonic()
     final = final_model(campaign.method, config, run, data)
@@ -195,9 +197,7 @@ def _select(campaign: Campaign, number: int, resources: Resources, tell: Tell) -
     plan, begun = campaign.plan, time.monotonic()
     pool = campaign.pool(number)
     if number == 0:
-        # Labels that the data have are what the campaign begins with.
-        count = 0 if campaign.can_train({}) else share_of(len(pool), plan.start, 2)
-        chosen = random_items(pool, count, seed=plan.seed, cycle=0)
+        chosen = first_items(campaign)
     else:
         count = share_of(len(campaign.items), plan.step)
         if plan.strategy == "random" or not pool:

@@ -17,12 +17,14 @@ from rankloop.active.campaign import (
     Campaign,
     Plan,
     open_campaign,
+    share_of,
 )
 from rankloop.active.items import candidate_pairs
 from rankloop.active.labels import Label, labels_table
+from rankloop.active.selection import random_items
 from rankloop.datasets.arrow import with_column
 from rankloop.datasets.dataset import Dataset
-from rankloop.errors import ConfigError
+from rankloop.errors import ConfigError, DataError
 from rankloop.locking import locked
 from rankloop.methods import find_method
 from rankloop.storage import Folder, write_parquet
@@ -34,7 +36,8 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
     Held-out labels, those of the training split, are set aside.
 
     Raises:
-        ConfigError: the folder holds another campaign; says what differs.
+        ConfigError: the folder holds another campaign (says what differs), or the method cannot
+            learn from as few labels as this one begins with.
         LockedError: another call is about to begin one.
     """
     if not folder.has(PLAN):
@@ -64,8 +67,35 @@ def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
     _write_images(folder, images)
     write_parquet(folder, PAIRS, pairs)
     folder.write_json(SKIPPED, [list(entry) for entry in dataset.skipped])
+    _check_first_labels(Campaign(folder, plan))
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
+
+
+def first_items(campaign: Campaign) -> list[str]:
+    """Items whose labels the campaign asks for at first: none if the data have labels to train."""
+    pool = campaign.pool(0)
+    count = 0 if campaign.can_train({}) else share_of(len(pool), campaign.plan.start, 2)
+    return random_items(pool, count, seed=campaign.plan.seed, cycle=0)
+
+
+def _check_first_labels(campaign: Campaign) -> None:
+    """Refuse what could not train on its first labels, while its options can still be changed."""
+    plan = campaign.plan
+    questions = campaign.questions_of(first_items(campaign))
+    if plan.labelling == "held_out":
+        labels = {question: campaign.truth[question] for question in questions}
+    else:
+        # The best that people can answer: no two scores are equal.
+        labels = {question: Label(float(1 + i)) for i, question in enumerate(questions)}
+    try:
+        campaign.method.streams(campaign.config, campaign.data(labels), plan.seed)
+    except (ConfigError, DataError) as error:
+        remedy = f"; or give a larger --start-share (now {plan.start})" if questions else ""
+        raise ConfigError(
+            f"{plan.method} cannot learn from the {campaign.label_count(labels)} labels that the "
+            f"campaign would begin with: {error}{remedy}"
+        ) from error
 
 
 def _check_same(folder: Folder, given: Plan, known: Plan) -> None:

@@ -94,9 +94,10 @@ def with_sources(images: Sequence[ImageRow], pattern: str | None) -> tuple[list[
     r"""Return the images, each with a source, and how many the pattern was not found in.
 
     Args:
-        images: those without a source get group 1 of the pattern where it is found in their name,
-            else their own name. All images of one photograph get the source of its first.
-        pattern: regular expression with a group, e.g. ``(.+)_\d{4}\.jpg`` for LFW's persons.
+        images: those without a source get the first group of the pattern that is found in their
+            name, else their own name. All images of one photograph get the source of its first.
+        pattern: regular expression with a group, e.g. ``(.+)_\d{4}\.jpg`` for LFW's persons, or
+            with one per naming: ``(.+)_\d{4}\.jpg|(.+)-frame``.
 
     Raises:
         ConfigError: the pattern is malformed, has no group, or is found in no name.
@@ -109,7 +110,8 @@ def with_sources(images: Sequence[ImageRow], pattern: str | None) -> tuple[list[
         match = compiled.search(row.image) if compiled and row.source is None else None
         tried += row.source is None
         found += match is not None
-        source = (match[1] if match else None) or row.source or row.image
+        groups = match.groups() if match else ()
+        source = next((group for group in groups if group), row.source or row.image)
         rows.append(replace(row, source=of_photograph.setdefault(row.uri, source)))
     if compiled and not found:
         example = next((row.image for row in images if row.source is None), None)

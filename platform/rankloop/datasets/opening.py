@@ -47,8 +47,8 @@ def open_dataset(
         specs: data sources, ``READER:PATH``, as `read_sources` takes them.
         seed: decides crops, splits, hidden blur, pairs and label errors.
         crops_per_photo: crops that ``samples`` cuts from each photograph; 0 for it as it is.
-        source_pattern: regular expression found in image names whose group 1 is the source, for
-            readers that do not know it: ``(.+)_\d{4}\.jpg`` keeps an LFW person in one split.
+        source_pattern: regular expression whose first group found in an image's name is its source,
+            for readers that do not know it: ``(.+)_\d{4}\.jpg`` keeps an LFW person in one split.
         labels: training pairs drawn where the order comes from scores or from the synthetic
             annotator (fewer if there are fewer). Pairs that people labelled are all used.
         label_error_rate: probability in [0, 0.5) that the synthetic annotator errs on a training

@@ -74,9 +74,10 @@ class DataOptions:
     seed: int = 0
     """Seed of everything random: splits, labels, initial weights, examples, suggestions."""
     source_pattern: str | None = None
-    """Regular expression whose group 1, found in an image's name, is its source; all images of a
+    """Regular expression whose first group found in an image's name is its source; all images of a
     source stay on one side of the split. '(.+)_[0-9]+' keeps the photographs of an LFW person
-    together. An image in whose name it is not found is a source of its own."""
+    together, '(.+)_[0-9]+|(.+)-frame' also those of data named otherwise. An image in whose name it
+    is not found is a source of its own."""
     split: SplitName = "70-15-15"
     """Shares of sources for training, validation and test, where a data source gives no split
     itself. 80-20 is the papers', of whose training part a tenth becomes validation; another seed is

@@ -1,5 +1,6 @@
 """Training lists of QCN: images whose scores are spread over the whole range."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -34,6 +35,7 @@ def qcn_streams(config: QCNConfig, data: TrainingData, seed: int) -> dict[str, E
             row,
             tuple(f"image {i}" for i in range(1, config.images * config.images_per_group + 1)),
             pictures=row_pictures,
+            describe=_scores,
         )
     }
 
@@ -78,6 +80,10 @@ def _row(
         "step": np.array(step, np.int64),
         REPLACED: replaced.column(),
     }
+
+
+def _scores(row: Mapping[str, np.ndarray]) -> str:
+    return f"scores, higher is better: {', '.join(f'{label:.3g}' for label in row['labels'])}"
 
 
 def auxiliary_groups(labels: np.ndarray, config: QCNConfig) -> list[Group]:

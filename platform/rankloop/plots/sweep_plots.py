@@ -11,6 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rankloop.plots.style import BLUE, GREY, ORANGE, new_figure, tidy
 
+# Of fewer trials a forest explains noise.
+_FEWEST_EXPLAINED = 10
+
 
 def optimization_history(study: optuna.Study, metric: str) -> Figure:
     """Draw every trial's value by its number, the best so far, and the paper's configuration.
@@ -56,11 +59,11 @@ def parameter_importance(study: optuna.Study) -> Figure | None:
     """Draw the share of the value's variance that each hyperparameter explains (fANOVA).
 
     Hutter et al. 2014, over trials of full budget. None when there is nothing to explain: fewer
-    than 2 such trials, or all of one value.
+    than `_FEWEST_EXPLAINED` such trials, or all of one value.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     values = {trial.value for trial in finished}
-    if len(values) < 2:
+    if len(finished) < _FEWEST_EXPLAINED or len(values) < 2:
         return None
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:

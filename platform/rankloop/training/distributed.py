@@ -15,6 +15,7 @@ from rankloop import errors
 from rankloop.errors import ConfigError, RankloopError, StorageError, TrainingError
 from rankloop.methods import find_method
 from rankloop.methods.method import Method, TrainingData
+from rankloop.progress import paced
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
 from rankloop.streams.ray_batches import ray_batches
@@ -38,6 +39,7 @@ def train_distributed(
     use_gpu: bool,
     start: Folder | None = None,
     on_report: Callable[[Report], Any] = lambda report: True,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Train with data-parallel workers (NCCL on GPUs, gloo on CPUs); see `train`.
 
@@ -57,6 +59,7 @@ def train_distributed(
         use_gpu: give each worker a GPU.
         start: see `train`.
         on_report: told in this process of every evaluation; after a restart of past ones again.
+        on_step: told every few seconds how many steps are done.
 
     Raises:
         TrainingError: the loss is NaN, or workers were lost too often.
@@ -75,6 +78,7 @@ def train_distributed(
             open_streams=plain_batches,
             start=start,
             on_report=lambda report: on_report(report) is not False,
+            on_step=paced(on_step),
         )
         return
     for stream in method.streams(config, data, seed).values():
@@ -121,7 +125,9 @@ def train_distributed(
     )
     failures: list[tuple[Exception, bool]] = []
     survived = False
-    listener = threading.Thread(target=_listen, args=(messages, on_report, failures), daemon=True)
+    listener = threading.Thread(
+        target=_listen, args=(messages, on_report, on_step, failures), daemon=True
+    )
     listener.start()
     try:
         _fit(trainer)
@@ -210,6 +216,7 @@ def _work(arguments: dict[str, Any]) -> None:
             worker=Worker(get_device(), context.get_world_rank(), context.get_world_size()),
             start=arguments["start"],
             on_report=lambda report: messages.put(report) is None,
+            on_step=paced(messages.put),
         )
     except RankloopError as error:
         # Trying again would end the same way. A NaN stops all workers alike; anything else may
@@ -220,9 +227,16 @@ def _work(arguments: dict[str, Any]) -> None:
             raise
 
 
-def _listen(messages: Any, on_report: Callable[[Report], Any], failures: list[Any]) -> None:
+def _listen(
+    messages: Any,
+    on_report: Callable[[Report], Any],
+    on_step: Callable[[int], None],
+    failures: list[Any],
+) -> None:
     while (message := messages.get()) is not None:
-        if isinstance(message, Report):
+        if isinstance(message, int):
+            on_step(message)
+        elif isinstance(message, Report):
             try:
                 on_report(message)
             except Exception as error:

@@ -100,6 +100,7 @@ def train(
     worker: Worker | None = None,
     start: Folder | None = None,
     on_report: Callable[[Report], bool] = lambda report: True,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> nn.Module:
     """Train a model for ``config.steps`` steps, going on from the newest checkpoint if any.
 
@@ -117,6 +118,7 @@ def train(
         worker: device and rank; alone by default.
         start: a run of the same model whose last weights this one begins with.
         on_report: called on rank 0 after each evaluation; returning False ends the run early.
+        on_step: called on rank 0 with the number of steps done, after each.
 
     Returns:
         The model, in evaluation mode.
@@ -155,6 +157,8 @@ def train(
         method.before_step(model, optimizer, config, seed, progress.step)
         terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker.device)
         progress.add(terms)
+        if worker.rank == 0:
+            on_step(progress.step)
         last = progress.step == config.steps
         go_on = True
         reports = last or progress.step % schedule.evaluate_every == 0

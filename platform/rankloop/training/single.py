@@ -63,6 +63,10 @@ def run_training(
                 print(f"[{seconds:5.0f} s] {_shown(found, config, prepared)}", flush=True)
             return True
 
+        def count(done: int) -> None:
+            seconds = time.monotonic() - begun
+            print(f"[{seconds:5.0f} s] step {done} of {config.steps}", flush=True)
+
         with tracking.ending(run_id):
             train_distributed(
                 method,
@@ -77,6 +81,7 @@ def run_training(
                 ),
                 use_gpu=gpus_per_run() > 0,
                 on_report=report,
+                on_step=count,
             )
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
