@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankloop.datasets.density_maps import density_map
+from rankloop.datasets.density_maps import cell_density, density_map
+from rankloop.errors import ConfigError
 
 
 def _gaussian(distance: float, sigma: float) -> float:
@@ -62,3 +63,39 @@ def test_nobody():
     assert density.shape == (4, 6)
     assert not density.any()
     assert outside == 0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 89), st.floats(0, 59)), max_size=8),
+    st.floats(0.5, 20.0),
+    st.integers(1, 7),
+)
+@settings(max_examples=30, deadline=None)
+def test_cells_of_a_whole_image_hold_every_person(points, sigma, cells):
+    density = cell_density(np.array(points), (0, 0, 90, 60), (cells, cells + 1), 60, 90, sigma)
+    assert density.shape == (cells, cells + 1)
+    assert density.min() >= 0
+    np.testing.assert_allclose(density.sum(), len(points), rtol=1e-5, atol=1e-5)
+
+
+def test_cells_are_sums_over_the_pixels_of_the_map():
+    dice = np.random.default_rng(0)
+    points = np.rint(dice.uniform(0, 1, (40, 2)) * [299, 199])
+    density, _ = density_map(points, 200, 300, 9.0)
+    # Borders, the middle, and cells of parts of pixels.
+    for x, y, width, height, rows, columns in (
+        (0, 0, 300, 200, 5, 10),
+        (200, 120, 100, 80, 4, 5),
+        (33, 21, 64, 48, 3, 4),
+    ):
+        found = cell_density(points, (x, y, width, height), (rows, columns), 200, 300, 9.0)
+        part = density[y : y + height, x : x + width]
+        expected = part.reshape(rows, height // rows, columns, width // columns).sum(axis=(1, 3))
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+    thirds = cell_density(points, (10, 10, 100, 100), (3, 3), 200, 300, 9.0)
+    np.testing.assert_allclose(thirds.sum(), density[10:110, 10:110].sum(), atol=2e-3)
+
+
+def test_cells_need_a_finite_sigma():
+    with pytest.raises(ConfigError, match="sigma nan must be"):
+        cell_density(np.zeros((0, 2)), (0, 0, 4, 4), (1, 1), 4, 4, float("nan"))

@@ -24,6 +24,9 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+# The blocks before that of the sixth stage, which halves the positions for the fifth time.
+_BLOCKS_AT_STRIDE_16 = sum(stage[0] for stage in _STAGES[:5])
+STRIDE_16_CHANNELS = _STAGES[4][4]
 
 
 class EfficientNetLite0(nn.Module):
@@ -83,6 +86,12 @@ class EfficientNetLite0(nn.Module):
             x = block(x)
         x = functional.relu6(self.bn1(self.conv_head(x)))
         return x.mean(dim=(2, 3))
+
+    def before_last_stages(self) -> nn.Module:
+        """Return the stages that have a position for every 16 x 16 pixels, with 112 channels."""
+        return nn.Sequential(
+            self.conv_stem, self.bn0, nn.ReLU6(), *self.blocks[:_BLOCKS_AT_STRIDE_16]
+        )
 
 
 class _Block(nn.Module):
