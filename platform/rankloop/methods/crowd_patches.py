@@ -1,0 +1,95 @@
+"""Labelled patches of crowd photographs, of many sizes, with their density maps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rankloop.datasets.crowds import CrowdPhotograph
+from rankloop.datasets.density_maps import cell_density
+from rankloop.images import crop, resize
+from rankloop.methods.counting_config import CountingConfig
+from rankloop.models.density import STRIDE
+from rankloop.ranking.draws import OnSkip
+from rankloop.ranking.labelled_images import labelled_example
+
+
+@dataclass(frozen=True)
+class CrowdPatch:
+    """A square of a photograph, resized.
+
+    Attributes:
+        image: uint8 (s, s, 3).
+        density: float32 (s / 16, s / 16), people per cell; its sum is what the square holds,
+            whatever size it had.
+        inside: share of each cell that is in the region of interest, float32, likewise.
+    """
+
+    image: np.ndarray
+    density: np.ndarray
+    inside: np.ndarray
+
+
+def crowd_patch(
+    load: Callable[[int], CrowdPhotograph],
+    rows: np.ndarray,
+    config: CountingConfig,
+    *,
+    seed: int,
+    index: int,
+    on_skip: OnSkip | None = None,
+) -> tuple[CrowdPatch, int]:
+    """Return a patch of a labelled photograph (TPAMI paper, section 5.3) and which one it is of.
+
+    Of each photograph one per epoch (6.2). Sides are drawn uniformly; no side is longer than the
+    photograph's shorter one.
+
+    Args:
+        load: row number to the photograph; one for which it raises ImageError is reported and
+            replaced.
+        rows: int (n,), numbers of the labelled photographs.
+        config: sizes.
+        seed: the run's seed.
+        index: number of the row in the whole stream, >= 0.
+        on_skip: called with (row, reason).
+
+    Raises:
+        DataError: no labelled photographs, or 20 (or all) in a row cannot be used.
+    """
+
+    def make(row: int, generator: np.random.Generator) -> CrowdPatch:
+        return cut_patch(load(row), _drawn_box(load(row), generator, config), config)
+
+    return labelled_example(make, rows, "crowd patch", seed=seed, index=index, on_skip=on_skip)
+
+
+def _drawn_box(
+    crowd: CrowdPhotograph, generator: np.random.Generator, config: CountingConfig
+) -> tuple[int, int, int]:
+    height, width, _ = crowd.image.shape
+    side = config.input_size
+    if config.multi_scale:
+        side = int(generator.integers(config.least_patch, config.most_patch + 1))
+    side = min(side, height, width)
+    x, y = (int(generator.integers(length - side + 1)) for length in (width, height))
+    return x, y, side
+
+
+def cut_patch(
+    crowd: CrowdPhotograph, box: tuple[int, int, int], config: CountingConfig
+) -> CrowdPatch:
+    """Cut the square with x, y and side in pixels out of a photograph and resize it."""
+    x, y, side = box
+    height, width, _ = crowd.image.shape
+    cells = config.input_size // STRIDE
+    density = cell_density(
+        crowd.points, (x, y, side, side), (cells, cells), height, width, config.sigma
+    )
+    inside = np.ones((cells, cells), np.float32)
+    if crowd.region is not None:
+        mask = crowd.region[y : y + side, x : x + side].astype(np.float32)
+        inside = cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA)
+    # What of a head lies outside the region is not to be found there.
+    image = resize(crop(crowd.image, x, y, side, side), config.input_size)
+    return CrowdPatch(image, density * inside, inside)
