@@ -71,6 +71,7 @@ def parse(
     args = list(sys.argv[1:] if args is None else args)
     found = find_method(method)
     values = dict(defaults or {})
+    values.setdefault("data", DataOptions(data=(found.example_data,)))
     config: BaseModel = found.config()
     if "--smoke" in args:
         config = found.config(**found.smoke)

@@ -4,6 +4,7 @@ No function changes its input; `shrink` returns it where nothing is to be done, 
 view of it.
 """
 
+import base64
 import importlib.resources
 import io
 from pathlib import Path
@@ -22,6 +23,7 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"
 MAX_PIXELS = 100_000_000
 
 _PACKAGE_PREFIX = "package:"
+_DATA_PREFIX = "data:"
 _PACKAGES = ("skimage", "sklearn")
 
 # Pillow registers its formats lazily, on whichever thread opens the first image.
@@ -39,7 +41,8 @@ def read_bytes(uri: str) -> bytes:
     Args:
         uri: a local path; anything with ``://`` that pyarrow or fsspec knows;
             ``package:skimage/data/coffee.png``, a file of an installed skimage or sklearn; or
-            ``pack:SHARD#ROW``, a file in a shard (see `rankloop.packed`).
+            ``pack:SHARD#ROW``, a file in a shard (see `rankloop.packed`); or
+            ``data:image/png;base64,…``, which holds the content itself.
 
     Raises:
         ImageError: the file is missing or cannot be read, or the package is another.
@@ -49,6 +52,8 @@ def read_bytes(uri: str) -> bytes:
             return _read_package(uri)
         if uri.startswith(PREFIX):
             return read_packed(uri)
+        if uri.startswith(_DATA_PREFIX):
+            return base64.b64decode(uri.partition(";base64,")[2], validate=True)
         if "://" in uri:
             filesystem, path = open_uri(uri)
             with filesystem.open_input_stream(path, compression=None) as stream:

@@ -116,6 +116,21 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return unit
 
 
+# Stands for a metric that is undefined (all scores are equal, say) where trials are compared: worse
+# than any value that is `turned`.
+UNDEFINED = -1e9
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a higher value of a metric is a better one: not of errors."""
+    return name.split("/")[0] not in ("mae", "mae_spread", "rmse")
+
+
+def turned(name: str, value: float) -> float:
+    """Turn a value of a metric so that higher is better, or back: errors get a minus."""
+    return value if higher_is_better(name) else -value
+
+
 def metric_title(name: str) -> str:
     """Return what a metric is called in tables and plots, e.g. ``"SROCC"``, ``"pair accuracy"``."""
-    return name.upper() if name in ("srocc", "plcc") else name.replace("_", " ")
+    return name.upper() if name in ("srocc", "plcc", "mae", "rmse") else name.replace("_", " ")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from rankloop.datasets.merging import merge, with_sources
@@ -56,6 +58,25 @@ def test_contradictory_parts() -> None:
         merge([scored(1.0), scored(1.0, "dmos", False)])
     with pytest.raises(DataError, match="'a' has two splits, test and train"):
         merge([Part([ImageRow("a", "/a", split=s)]) for s in ("test", "train")])
+
+
+def test_photographs_of_one_name_in_two_parts_get_their_folder_before_it() -> None:
+    rows = [
+        Part([ImageRow("train/1.jpg", f"/data/{part}/train/1.jpg")], pairs=())
+        for part in ("A", "B", "B/B")
+    ]
+    later = ImageRow("train/2.jpg", "/data/B/train/2.jpg")
+    with_pair = replace(
+        rows[1], images=[*rows[1].images, later], pairs=[("train/1.jpg", later.image)]
+    )
+    merged = merge([rows[0], with_pair, rows[2]])
+    assert {row.image: row.uri for row in merged.images} == {
+        "train/1.jpg": "/data/A/train/1.jpg",
+        "B/train/1.jpg": "/data/B/train/1.jpg",
+        "train/2.jpg": "/data/B/train/2.jpg",
+        "B/B/train/1.jpg": "/data/B/B/train/1.jpg",
+    }
+    assert list(merged.pairs) == [("B/train/1.jpg", "train/2.jpg")]
 
 
 def test_sources_by_pattern_by_reader_and_by_name() -> None:

@@ -153,7 +153,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
     run, tenth = run_folder(campaign, number), max(1, config.steps // 10)
     data_workers = resources.data_workers
 
-    metric = selection_metric(data.dataset)
+    metric = selection_metric(campaign.method, data.dataset)
 
     def report(found: Report) -> None:
         value = f"validation {metric_title(metric)} {found.metrics.get(metric, math.nan):.4f}"

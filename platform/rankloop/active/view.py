@@ -22,13 +22,13 @@ from rankloop.active.campaign import (
 from rankloop.errors import ImageError, RankloopError, StorageError
 from rankloop.figures import save_figures
 from rankloop.images import fit
-from rankloop.metrics import metric_title
+from rankloop.metrics import higher_is_better, metric_title
 from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, read_parquet
 from rankloop.tracking import Tracking, data_tags, open_tracking
 
-CURVES = ("srocc", "plcc", "pair_accuracy")
+CURVES = ("mae", "rmse", "srocc", "plcc", "pair_accuracy")
 # Of the runs of cycles that MLflow has whole.
 COMPLETE = "rankloop.complete"
 _SHOWN, _SIDE = 24, 128
@@ -100,10 +100,11 @@ def _draw_curve(campaign: Campaign, family: Sequence[Campaign]) -> None:
             ]
             for name, entries in curves.items()
         }
+        better = "higher" if higher_is_better(metric) else "lower"
         if any(lines.values()):
             figures[f"learning_curve_{metric}.png"] = learning_curve(
                 lines,
-                metric=f"test {metric_title(metric)}",
+                metric=f"test {metric_title(metric)}, {better} is better",
                 title=f"{campaign.plan.method} on {campaign.plan.dataset['name']}",
             )
     save_figures(campaign.folder, figures, annotator=campaign.dataset.annotator)

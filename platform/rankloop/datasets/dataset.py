@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 Split = Literal["train", "validation", "test"]
 # What a method learns from.
-Labels = Literal["pairs", "scores"]
+Labels = Literal["pairs", "scores", "points"]
 # What `score_name` is where the score is the number of points.
 HEAD_COUNT = "count"
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -101,7 +101,8 @@ def _shares(
     """Shares of Gaussians that fall into each of the cells of one axis, float (n, cells)."""
     edges = start - 0.5 + length * np.arange(cells + 1) / cells
     borders = np.array([-0.5, side - 0.5])
-    found, total = 0.0, 0.0
+    found = np.zeros((len(centers), cells))
+    total = np.zeros((len(centers), 1))
     # What would fall beyond a border is mirrored back.
     for mirrored in (centers, 2 * borders[0] - centers, 2 * borders[1] - centers):
         found = found + np.diff(ndtr((edges - mirrored[:, None]) / sigma), axis=1)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rankloop.datasets.part import TIES, ImageRow, Part
@@ -26,7 +26,8 @@ def merge(parts: Sequence[Part]) -> Part:
     """Return all images and labels of several parts.
 
     The same photograph (and crop) in two parts is one image, under its first name, with the labels
-    of both: ``pairs:photos/labels.csv`` and ``folder:photos`` go together.
+    of both: ``pairs:photos/labels.csv`` and ``folder:photos`` go together. Where two photographs
+    have one name, as in two parts of a data set, that of the later part gets its folder before it.
 
     Raises:
         DataError: one name for two images, two different scores or splits for one image, or
@@ -38,18 +39,12 @@ def merge(parts: Sequence[Part]) -> Part:
     for part in parts:
         names = {}
         for row in part.images:
-            name = name_of.setdefault((row.uri, row.crop), row.image)
-            names[row.image] = name
+            place = row.uri, row.crop
+            if place not in name_of:
+                name_of[place] = _unused_name(row, images)
+            name = names[row.image] = name_of[place]
             known = images.get(name)
-            if known is None:
-                images[name] = row
-            elif (known.uri, known.crop) != (row.uri, row.crop):
-                raise DataError(
-                    f"two images are named {name!r}, {known.uri} and {row.uri}: rename one, or "
-                    "name a folder above both"
-                )
-            else:
-                images[name] = _combined(known, row)
+            images[name] = _combined(known, row) if known else replace(row, image=name)
         votes += [Vote(names[a], names[b], better=names[a]) for a, b in part.pairs]
     pairs, contradictions = majority(votes)
     counts = Counter[str]({TIES: contradictions} if contradictions else {})
@@ -57,7 +52,28 @@ def merge(parts: Sequence[Part]) -> Part:
         counts.update(part.counts)
     higher_is_better, score_name = _scale(parts)
     skipped = tuple(item for part in parts for item in part.skipped)
-    return Part(list(images.values()), pairs, higher_is_better, score_name, dict(counts), skipped)
+    return Part(
+        list(images.values()),
+        pairs,
+        higher_is_better,
+        score_name,
+        dict(counts),
+        skipped,
+        next((part.annotator for part in parts if part.annotator), None),
+    )
+
+
+def _unused_name(row: ImageRow, images: Mapping[str, ImageRow]) -> str:
+    name, folder = row.image, row.uri.removesuffix(f"/{row.image}")
+    while name in images:
+        folder, _, last = folder.rpartition("/")
+        if not last or not row.uri.endswith(f"/{last}/{name}"):
+            raise DataError(
+                f"two images are named {row.image!r}, {images[row.image].uri} and {row.uri}: "
+                "rename one, or name a folder above both"
+            )
+        name = f"{last}/{name}"
+    return name
 
 
 def _combined(known: ImageRow, other: ImageRow) -> ImageRow:

@@ -89,7 +89,9 @@ def open_dataset(
         pairs=_pair_table(pairs + drawn),
         higher_is_better=higher_is_better,
         score_name=annotator.SCORE_NAME if synthetic else merged.score_name,
-        annotator=annotator.annotator_name(label_error_rate) if synthetic else "human",
+        annotator=(
+            annotator.annotator_name(label_error_rate) if synthetic else merged.annotator or "human"
+        ),
         counts=counts,
         skipped=merged.skipped,
     )

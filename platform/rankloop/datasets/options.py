@@ -63,10 +63,11 @@ class DataOptions:
 
     data: tuple[str, ...] = ("samples",)
     """One or several data sources READER:PATH. samples: photographs shipped with scikit-image and
-    scikit-learn. folder:PATH: any tree of images, unlabelled. csv:PATH?higher_is_better=true:
-    columns image, score. pairs:PATH: columns image_a, image_b, better (a, b or tie) and, if known,
-    annotator, one row per vote. Images are looked for beside the file, or in ?images=FOLDER.
-    ssranking:PATH: lists of the SSRanking release. pack:PATH: what jobs/ingest.py packed.
+    scikit-learn; discs: the same with discs to count. folder:PATH: any tree of images, unlabelled.
+    csv:PATH?higher_is_better=true: columns image, score. pairs:PATH: columns image_a, image_b,
+    better (a, b or tie) and, if known, annotator, one row per vote. Images are looked for beside
+    the file, or in ?images=FOLDER. ssranking:PATH: lists of the SSRanking release. pack:PATH: what
+    jobs/ingest.py packed.
     Released data sets by their folder: tid2013, live, csiq, mlive, kadid10k, clive, bid, koniq10k,
     spaq, flive (scores); waterloo, places2 (photographs); shanghaitech, ucf_cc_50, worldexpo10,
     ucsd, ucf_qnrf (heads); ?split=official for tid2013, koniq10k and flive. Where nothing is

@@ -49,6 +49,7 @@ class Part:
         score_name: what the scores are; None when there are none.
         counts: see Dataset.counts.
         skipped: see Dataset.skipped.
+        annotator: who made the labels; None for people.
     """
 
     images: Sequence[ImageRow]
@@ -57,6 +58,7 @@ class Part:
     score_name: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+    annotator: str | None = None
 
     @property
     def labelled(self) -> frozenset[str]:

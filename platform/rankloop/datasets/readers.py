@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from rankloop.datasets.discs import read_discs
 from rankloop.datasets.folder import read_folder
 from rankloop.datasets.labelled_pairs import PAIRS_OPTIONS, read_labelled_pairs
 from rankloop.datasets.layouts.bid import read_bid
@@ -73,7 +74,8 @@ READERS: Mapping[str, Reader] = {
     "ucsd": Reader(read_ucsd, _NONE),
     "ucf_qnrf": Reader(read_ucf_qnrf, _NONE),
 }
-_OPTIONS = {"samples": _NONE} | {name: reader.options for name, reader in READERS.items()}
+_PACKAGED: dict[str, frozenset[str]] = {"samples": _NONE, "discs": _NONE}
+_OPTIONS = _PACKAGED | {name: reader.options for name, reader in READERS.items()}
 
 
 def read_sources(
@@ -84,6 +86,7 @@ def read_sources(
     Args:
         specs: data sources, ``READER:PATH?option=value``:
             ``samples``: crops of the photographs that scikit-image and scikit-learn ship.
+            ``discs``: the same with a known number of discs in each, to try counting out.
             ``folder:PATH``: any tree of images.
             ``csv:PATH?higher_is_better=true``: columns image, score, and if there source, split;
             options score=COLUMN, image=COLUMN, source=COLUMN, split=COLUMN, images=FOLDER.
@@ -118,9 +121,13 @@ def read_sources(
 
 
 def _read(spec: Spec, crops_per_photo: int, seed: int) -> Part:
-    if spec.reader == "samples":
+    if spec.reader in _PACKAGED:
         if ":" in spec.text:
-            raise ConfigError(f"{spec.text!r}: the packaged samples have no path, write 'samples'")
+            raise ConfigError(
+                f"{spec.text!r}: packaged photographs have no path, write {spec.reader!r}"
+            )
+        if spec.reader == "discs":
+            return read_discs(seed=seed)
         return read_samples(crops_per_photo=crops_per_photo, seed=seed)
     if not spec.path:
         raise ConfigError(f"{spec.text!r} names no path: write {spec.reader}:PATH")

@@ -208,6 +208,13 @@ def check_labelled(dataset: Dataset, labels: Labels = "pairs") -> None:
             f"{scored['train']} images of the training split have a score{dropped}: this method "
             "learns from scores, so give at least two images with one"
         )
+    if labels == "points":
+        pointed = dataset.images.filter(dataset.images["points"].is_valid())
+        if "train" not in pointed["split"].to_pylist():
+            raise DataError(
+                f"no image of the training split has head points{dropped}: this method learns "
+                "where heads are, so give a data set with points, such as shanghaitech:PATH"
+            )
     if "validation" not in in_split and scored["validation"] < 2:
         images = dataset.images["split"].to_pylist().count("validation")
         raise DataError(

@@ -3,13 +3,16 @@
 import difflib
 
 from rankloop.errors import ConfigError
+from rankloop.methods.counting import COUNTING
 from rankloop.methods.gol import GOL
 from rankloop.methods.method import Method
 from rankloop.methods.qcn import QCN
 from rankloop.methods.rankiqa import RANKIQA
 from rankloop.methods.ssranking import SSRANKING
 
-METHODS: dict[str, Method] = {method.name: method for method in (SSRANKING, RANKIQA, QCN, GOL)}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (SSRANKING, RANKIQA, QCN, GOL, COUNTING)
+}
 
 
 def find_method(name: str) -> Method:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from rankloop.datasets.crowds import CrowdPhotograph
+from rankloop.datasets.crowds import CrowdPhotograph, load_crowd
+from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.density_maps import cell_density
 from rankloop.images import crop, resize
 from rankloop.methods.counting_config import CountingConfig
@@ -29,6 +32,16 @@ class CrowdPatch:
     image: np.ndarray
     density: np.ndarray
     inside: np.ndarray
+
+
+def crowd_loader(dataset: Dataset) -> Callable[[int], CrowdPhotograph]:
+    """Return a function from row number to photograph with heads; see `load_crowd`."""
+    columns = ["uri", "crop", "longest_side", "points", "region"]
+    return partial(_loaded, dataset.images.select(columns))
+
+
+def _loaded(images: pa.Table, row: int) -> CrowdPhotograph:
+    return load_crowd(images.slice(row, 1).to_pylist()[0])
 
 
 def crowd_patch(
@@ -59,7 +72,8 @@ def crowd_patch(
     """
 
     def make(row: int, generator: np.random.Generator) -> CrowdPatch:
-        return cut_patch(load(row), _drawn_box(load(row), generator, config), config)
+        crowd = load(row)
+        return cut_patch(crowd, _drawn_box(crowd, generator, config), config)
 
     return labelled_example(make, rows, "crowd patch", seed=seed, index=index, on_skip=on_skip)
 

@@ -106,6 +106,10 @@ class Method:
         views: (image as ``TrainingData.load`` gives it, config) to uint8 (k, h, w, 3): the score of
             the image is the mean of theirs. A function of the pixels, so that an image has one
             score; raises ImageError.
+        row_views: (data, row number, config) to the views of an image of a dataset, where its
+            score depends on more than the pixels; may have more channels. None: as ``views``.
+        density: (model, images uint8 (n, 3, h, w)) to maps, float32 (n, h', w'), whose sums are the
+            scores, without gradients; None where scores are no such sums.
         build: (config, seed) to a seeded model that maps uint8 (n, 3, h, w) to scores (n,).
         initialise: (new model, config, data) sets what the model takes from the training labels.
         before_step: (model, optimiser, config, seed, step) changes them where a phase of training
@@ -126,6 +130,7 @@ class Method:
             images, by name; computed once, on test images.
         arrangement: (finished model, config, data, row numbers) to how the model arranges images;
             None where it does not.
+        example_data: data source that the method can be tried out with.
         smoke: configuration values that make a run of seconds, for trying things out.
     """
 
@@ -155,6 +160,9 @@ class Method:
     arrangement: Callable[[nn.Module, Any, TrainingData, np.ndarray], Arrangement | None] = (
         lambda model, config, data, rows: None
     )
+    example_data: str = "samples"
+    row_views: Callable[[TrainingData, int, Any], np.ndarray] | None = None
+    density: Callable[[nn.Module, torch.Tensor], torch.Tensor] | None = None
     before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (
         lambda model, optimizer, config, seed, step: None
     )

@@ -23,6 +23,7 @@ from rankloop.methods.labels import labelled_rows, quality_labels
 from rankloop.methods.method import Batch, ExampleStream, Method, TrainingData, unwrapped
 from rankloop.methods.ranked_sets import ranked_set_stream
 from rankloop.methods.rankiqa_config import RankIQAConfig
+from rankloop.methods.rate_drops import dropped_rate
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.models.initialisation import seeded_initialisation
 from rankloop.models.score_scale import ScoreScale
@@ -212,8 +213,7 @@ def _learning_rate(config: RankIQAConfig, step: int) -> float:
         stop, rate = config.ranking_steps, config.ranking_learning_rate
     elif config.ranking_steps:
         start, rate = config.ranking_steps, config.fine_tuning_learning_rate
-    drops = (step - start) * (config.learning_rate_drops + 1) // (stop - start)
-    return float(rate * 0.1**drops)
+    return dropped_rate(rate, step, (start, stop), config.learning_rate_drops)
 
 
 def _before_step(

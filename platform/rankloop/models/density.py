@@ -53,6 +53,7 @@ class DensityNetwork(nn.Module):
         self.trunk = trunk
         self.density = nn.Conv2d(channels, 1, 3, padding=1)
         nn.init.normal_(self.density.weight, std=0.01)
+        assert self.density.bias is not None
         nn.init.zeros_(self.density.bias)
         self.reach, self.tile_side = reach, tile_side
         self.frozen_statistics = frozen_statistics
@@ -74,6 +75,14 @@ class DensityNetwork(nn.Module):
             Float (n, ceil(h / 16), ceil(w / 16)), people per cell. A cell beyond the border of the
             image covers what is left of it.
         """
+        density: torch.Tensor = self.density(self._encoded(images)).squeeze(1)
+        return density
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the mean of what the maps are made of: float (n, c), of images as `forward`."""
+        return self._encoded(images).mean(dim=(2, 3))
+
+    def _encoded(self, images: torch.Tensor) -> torch.Tensor:
         height, width = images.shape[2:]
         normalised = self.normalisation(images)
         missing = (0, -width % STRIDE, 0, -height % STRIDE)
@@ -81,17 +90,18 @@ class DensityNetwork(nn.Module):
             normalised = functional.pad(normalised, missing)
         if normalised.device.type == "cpu":
             normalised = normalised.contiguous(memory_format=torch.channels_last)
-        density: torch.Tensor = self.density(self.trunk(normalised)).squeeze(1)
-        return density
+        encoded: torch.Tensor = self.trunk(normalised)
+        return encoded
 
     def maps(self, images: torch.Tensor) -> torch.Tensor:
-        """Return what `forward` does, tile by tile where the images are large.
+        """Return what `forward` does, a few images at a time, large ones tile by tile.
 
         Tiles see as much beyond their borders as can matter to them, so that the maps are the same.
         """
         height, width = images.shape[2:]
         if max(height, width) <= self.tile_side:
-            return self(images)
+            at_once = max(1, self.tile_side**2 // (height * width))
+            return torch.cat([self(some) for some in images.split(at_once)])
         rows = []
         for top in range(0, height, self.tile_side):
             row = [self._tile(images, top, left) for left in range(0, width, self.tile_side)]

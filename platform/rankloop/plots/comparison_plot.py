@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rankloop.metrics import higher_is_better, metric_title
 from rankloop.plots.style import BLUE, COLORS, GREY, new_figure, tidy
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -15,7 +16,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 def comparison_plot(
     values: Mapping[str, Sequence[float]],
     paper: Mapping[str, Mapping[str, float]],
-    metric: str = "SROCC",
+    metric: str = "srocc",
     paper_metric: str = "SROCC",
 ) -> Figure:
     """Draw a point per seed with mean and standard deviation, and the paper's numbers beside.
@@ -33,11 +34,12 @@ def comparison_plot(
     if any(paper.values()):
         ours, theirs = figure.subplots(1, 2, sharey=True)
         _draw_paper(theirs, rows, paper)
-        theirs.set_xlabel(_shown(paper_metric))
+        theirs.set_xlabel(paper_metric)
     else:
         ours = figure.subplots()
     _draw_seeds(ours, values)
-    ours.set_xlabel(f"test {_shown(metric)}")
+    better = "higher" if higher_is_better(metric) else "lower"
+    ours.set_xlabel(f"test {metric_title(metric)}, {better} is better")
     ours.set_yticks(range(len(rows)), rows)
     ours.set_ylim(len(rows) - 0.4, -0.6)
     return figure
@@ -89,7 +91,3 @@ def _draw_paper(axes: Axes, rows: Sequence[str], paper: Mapping[str, Mapping[str
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     tidy(axes, grid="x")
     axes.tick_params(axis="y", length=0)
-
-
-def _shown(metric: str) -> str:
-    return metric.upper() if metric in ("srocc", "plcc") else metric.replace("_", " ")

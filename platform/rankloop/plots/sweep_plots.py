@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
+from rankloop.metrics import UNDEFINED, higher_is_better, metric_title, turned
 from rankloop.plots.style import BLUE, GREY, ORANGE, new_figure, tidy
 
 # Of fewer trials a forest explains noise.
@@ -22,19 +23,21 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure:
     best so far, since their budget was smaller. Trial 0 is the paper's configuration.
     """
     trials = study.get_trials(deepcopy=False)
-    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    finished = [t for t in trials if t.state == TrialState.COMPLETE and t.value != UNDEFINED]
     stopped = [t for t in trials if t.state == TrialState.PRUNED and t.intermediate_values]
+    stopped = [t for t in stopped if _last_value(t) != UNDEFINED]
     figure = new_figure(7.2, 4.4)
     axes = figure.subplots()
     if finished:
-        numbers, values = [t.number for t in finished], [t.value for t in finished]
-        best = np.maximum.accumulate(np.array(values, np.float64))
+        numbers, values = [t.number for t in finished], [float(t.value or 0.0) for t in finished]
+        best = [turned(metric, value) for value in np.maximum.accumulate(values).tolist()]
         axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.6, label="best so far")
-        axes.scatter(numbers, values, s=36, color=BLUE, label="full budget", zorder=3)
+        shown = [turned(metric, value) for value in values]
+        axes.scatter(numbers, shown, s=36, color=BLUE, label="full budget", zorder=3)
     if stopped:
         axes.scatter(
             [t.number for t in stopped],
-            [_last_value(t) for t in stopped],
+            [turned(metric, _last_value(t)) for t in stopped],
             s=32,
             facecolors="none",
             edgecolors=GREY,
@@ -42,12 +45,11 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure:
             zorder=3,
         )
     if finished and finished[0].number == 0 and finished[0].value is not None:
-        axes.axhline(
-            finished[0].value, color=BLUE, linewidth=1.0, linestyle=":", label="paper (trial 0)"
-        )
+        paper = turned(metric, finished[0].value)
+        axes.axhline(paper, color=BLUE, linewidth=1.0, linestyle=":", label="paper (trial 0)")
     axes.set_xlabel("trial")
-    shown = metric.upper() if metric == "srocc" else metric.replace("_", " ")
-    axes.set_ylabel(f"validation {shown}, higher is better")
+    better = "higher" if higher_is_better(metric) else "lower"
+    axes.set_ylabel(f"validation {metric_title(metric)}, {better} is better")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
     if finished or stopped:

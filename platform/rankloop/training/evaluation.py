@@ -12,7 +12,8 @@ from rankloop.datasets.dataset import Dataset, Split, pair_indices, split_indice
 from rankloop.errors import ImageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.methods.views import mean_scores
-from rankloop.metrics import pair_accuracy, plcc, srocc
+from rankloop.metrics import mae, pair_accuracy, plcc, rmse, srocc
+from rankloop.training.count_errors import error_metrics
 
 BATCH = 32
 
@@ -24,10 +25,11 @@ class Evaluation:
     Attributes:
         images: row numbers in ``dataset.images``, int64 (n,).
         scores: float32 (n,), direction ``method.higher_is_better``.
-        metrics: ``srocc`` and ``plcc`` where the images have scores (1.0 is full agreement,
-            whatever the directions), ``pair_accuracy`` where there are labelled pairs; NaN where
-            undefined. Of all of them together, and where asked for ``srocc/NAME`` and ``plcc/NAME``
-            of each distortion.
+        metrics: ``mae`` and ``rmse`` in people where people are counted, ``srocc`` and ``plcc``
+            where the images have scores (1.0 is full agreement, whatever the directions),
+            ``pair_accuracy`` where there are labelled pairs; NaN where undefined. Of all of them
+            together, and where asked for ``srocc/NAME`` and ``plcc/NAME`` of each distortion, or
+            what `error_metrics` says where people are counted.
     """
 
     images: np.ndarray
@@ -43,7 +45,7 @@ def evaluate(
     split: Split,
     device: torch.device,
     *,
-    by_distortion: bool = False,
+    by_group: bool = False,
 ) -> Evaluation:
     """Score a split's images one batch at a time and compare with what is known of them.
 
@@ -60,17 +62,15 @@ def evaluate(
             "diverged, train it with a lower learning_rate"
         )
     metrics = _metrics(method, data.dataset, split, rows, scores)
-    if by_distortion:
-        names = np.array(data.dataset.images["distortion"].to_pylist(), object)[rows]
-        for name in sorted({name for name in names if name is not None}):
-            here = names == name
-            found = _correlations(method, data.dataset, rows[here], scores[here])
-            metrics |= {f"{metric}/{name}": value for metric, value in found.items()}
+    if by_group:
+        metrics |= _by_group(method, data.dataset, rows, scores)
     return Evaluation(rows, scores, metrics)
 
 
-def selection_metric(dataset: Dataset) -> str:
-    """Name of the validation metric that chooses between trials; higher is always better."""
+def selection_metric(method: Method, dataset: Dataset) -> str:
+    """Name of the validation metric that chooses between trials; see `higher_is_better`."""
+    if method.learns_from == "points":
+        return "mae"
     known = dataset.images["score"].combine_chunks().take(split_indices(dataset, "validation"))
     return "srocc" if len(known) - known.null_count >= 2 else "pair_accuracy"
 
@@ -92,7 +92,7 @@ def predict_rows(
         images = []
         for row in rows[start : start + BATCH]:
             try:
-                images.append(method.views(data.load(int(row)), config))
+                images.append(_views(method, data, int(row), config))
             except ImageError:
                 # Vanished since the images were checked.
                 continue
@@ -103,10 +103,17 @@ def predict_rows(
     return np.array(kept, np.int64), np.concatenate(scores) if scores else np.empty(0, np.float32)
 
 
+def _views(method: Method, data: TrainingData, row: int, config: Any) -> np.ndarray:
+    if method.row_views is not None:
+        return method.row_views(data, row, config)
+    return method.views(data.load(row), config)
+
+
 def _metrics(
     method: Method, dataset: Dataset, split: Split, rows: np.ndarray, scores: np.ndarray
 ) -> dict[str, float]:
-    metrics = _correlations(method, dataset, rows, scores)
+    metrics = _errors(method, dataset, rows, scores)
+    metrics |= _correlations(method, dataset, rows, scores)
     better, worse = pair_indices(dataset, split)
     by_row = dict(zip(rows.tolist(), scores.tolist(), strict=True))
     pairs = [(b, w) for b, w in zip(better, worse, strict=True) if b in by_row and w in by_row]
@@ -119,11 +126,40 @@ def _metrics(
     return metrics
 
 
+def _by_group(
+    method: Method, dataset: Dataset, rows: np.ndarray, scores: np.ndarray
+) -> dict[str, float]:
+    if method.learns_from == "points":
+        labels, known = _labels(dataset, rows)
+        sources = dataset.images["source"].take(rows[known]).to_pylist()
+        return error_metrics(scores[known] - labels[known], labels[known], sources)
+    names = np.array(dataset.images["distortion"].to_pylist(), object)[rows]
+    metrics: dict[str, float] = {}
+    for name in sorted({name for name in names if name is not None}):
+        here = names == name
+        found = _correlations(method, dataset, rows[here], scores[here])
+        metrics |= {f"{metric}/{name}": value for metric, value in found.items()}
+    return metrics
+
+
+def _errors(
+    method: Method, dataset: Dataset, rows: np.ndarray, scores: np.ndarray
+) -> dict[str, float]:
+    if method.learns_from != "points":
+        return {}
+    labels, known = _labels(dataset, rows)
+    return {"mae": mae(scores[known], labels[known]), "rmse": rmse(scores[known], labels[known])}
+
+
+def _labels(dataset: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels = dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
+    return labels, ~np.isnan(labels)
+
+
 def _correlations(
     method: Method, dataset: Dataset, rows: np.ndarray, scores: np.ndarray
 ) -> dict[str, float]:
-    labels = dataset.images["score"].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
-    known = ~np.isnan(labels)
+    labels, known = _labels(dataset, rows)
     if known.sum() < 2 or dataset.higher_is_better is None:
         return {}
     directions = {

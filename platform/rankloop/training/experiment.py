@@ -76,6 +76,7 @@ def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:
         for split, score in zip(splits, dataset.images["score"].to_pylist(), strict=True)
         if score is not None
     ]
+    points = learns_from == "points"
     lines = [
         f"data: {dataset.name}, labels: {dataset.annotator}",
         *(
@@ -83,7 +84,7 @@ def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:
             + (
                 f"{pairs.count(split)} labelled pairs"
                 if learns_from == "pairs"
-                else f"{scored.count(split)} with a score"
+                else f"{scored.count(split)} {'counted' if points else 'with a score'}"
             )
             for split in SPLITS
         ),

@@ -69,7 +69,7 @@ def final_model(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = restored_model(method, config, checkpoint).to(device)
     evaluations: dict[str, Evaluation] = {
-        split: evaluate(method, config, model, data, split, device, by_distortion=True)
+        split: evaluate(method, config, model, data, split, device, by_group=True)
         for split in splits
     }
     return FinalModel(checkpoint, config, model, evaluations)

@@ -22,7 +22,9 @@ from rankloop.randomness import rng
 from rankloop.storage import Folder
 from rankloop.tracking import Tracking
 from rankloop.tracking.runs import first_line
+from rankloop.training.crowd_figures import crowd_figures
 from rankloop.training.final import FinalModel, past_reports, publish_checkpoint, scored_labels
+from rankloop.training.scored_sets import scored_sets_figure
 
 # Images on the contact sheet, spread evenly from the best score to the worst.
 SHOWN = 24
@@ -90,6 +92,8 @@ def _figures(method: Method, final: FinalModel, data: TrainingData) -> dict[str,
         "test_scores.png": scores_figure(method, final, data, "test"),
     }
     test = final.evaluations["test"]
+    found |= crowd_figures(method, final, data)
+    found["test_ranked_sets.png"] = scored_sets_figure(method, final, data)
     found["test_misses.png"] = _misses(method, final, data)
     found["arrangement.png"] = _arrangement(method, final, data)
     if len(test.images):

@@ -60,7 +60,7 @@ def run_training(
             tracking.log_evaluation(run_id, found.step, found.metrics, found.losses.items())
             if last is None or found.step > last.step:
                 seconds = time.monotonic() - begun
-                print(f"[{seconds:5.0f} s] {_shown(found, config, prepared)}", flush=True)
+                print(f"[{seconds:5.0f} s] {_shown(found, method, config, prepared)}", flush=True)
             return True
 
         def count(done: int) -> None:
@@ -118,10 +118,10 @@ def _log_first_batch(
     tracking.log_files(run_id, folder, names)
 
 
-def _shown(report: Report, config: Any, prepared: Prepared) -> str:
+def _shown(report: Report, method: Method, config: Any, prepared: Prepared) -> str:
     last = report.losses[max(report.losses)] if report.losses else {}
     losses = ", ".join(f"{name} loss {value:.4f}" for name, value in last.items())
-    metric = selection_metric(prepared.data.dataset)
+    metric = selection_metric(method, prepared.data.dataset)
     value = report.metrics.get(metric, math.nan)
     synthetic = " (synthetic labels)" if prepared.data.dataset.is_synthetic else ""
     shown = f"validation {metric} {value:.4f}{synthetic}"

@@ -74,7 +74,7 @@ def run_comparison(
             schedule=Schedule(
                 evaluate_every=max(1, base.steps // 4), checkpoint_every=max(1, base.steps // 4)
             ),
-            metric=selection_metric(prepared.data.dataset),
+            metric=selection_metric(find_method(method), prepared.data.dataset),
             gpus=gpus_per_run(),
             data_workers=data_workers_per_gpu() if data_workers is None else data_workers,
             splits=("validation", "test"),

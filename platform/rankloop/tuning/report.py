@@ -49,6 +49,10 @@ def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) 
     if kinds:
         rows = [[k, _number(test[f"srocc/{k}"]), _number(test[f"plcc/{k}"])] for k in kinds]
         lines += ["", table(["test by distortion", "SROCC", "PLCC"], rows), ""]
+    kinds = [name.removeprefix("mae/") for name in test if name.startswith("mae/")]
+    if kinds:
+        rows = [[k, _number(test[f"mae/{k}"]), *_spread_of(test, k)] for k in kinds]
+        lines += ["", table(["test error by count", "MAE", "standard deviation"], rows), ""]
     replaced = result["replaced_images"]
     if replaced:
         lines.append(
@@ -126,7 +130,9 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
     metric, metrics = result["selection_metric"], result["metrics"]
     shown = test_metric(found["test"] for found in metrics.values()) or metric
     columns = list(dict.fromkeys(name for row in result["paper"].values() for name in row))
-    tests = [shown, *(["plcc"] if any(column.endswith("LCC") for column in columns) else [])]
+    beside = {"mae": "rmse", "srocc": "plcc"}.get(shown, "")
+    paired = any(column.split()[-1] in ("PLCC", "LCC", "RMSE") for column in columns)
+    tests = [shown, *([beside] if beside and paired else [])]
     several = len(result.get("splits", [])) > 1
     summary = median if several else spread
     rows = [
@@ -270,11 +276,17 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
 
 def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:
     """Return what to show of test: rankings give SROCC even where validation has pairs only."""
-    return "srocc" if any("srocc" in found for found in tests) else None
+    names = {name for found in tests for name in found}
+    return next((name for name in ("mae", "srocc") if name in names), None)
 
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
+
+
+def _spread_of(test: Mapping[str, Any], kind: str) -> list[str]:
+    # Scenes have none.
+    return [_number(test[f"mae_spread/{kind}"]) if f"mae_spread/{kind}" in test else ""]
 
 
 def _short(value: Any) -> str:

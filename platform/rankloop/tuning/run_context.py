@@ -20,7 +20,7 @@ class RunContext:
         data: images and labels, shared by all runs of a node.
         folder: result folder; a run's own is ``folder/runs/<name>``.
         schedule: when runs evaluate and save.
-        metric: validation metric that is reported as the run's value.
+        metric: validation metric that is reported, `turned`, as the run's value.
         gpus: GPUs per run.
         data_workers: Ray Data tasks per stream that make a run's rows; 0 makes them in the run's
             own process.

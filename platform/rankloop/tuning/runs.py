@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
+from rankloop.metrics import UNDEFINED, turned
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
@@ -26,8 +27,6 @@ from rankloop.tuning.run_context import RunContext
 from rankloop.tuning.run_result import make_run_result
 from rankloop.tuning.successive_halving import STEP, VALUE
 
-# Stands for an undefined validation metric (all scores equal, say): below any SROCC or accuracy.
-UNDEFINED = -2.0
 _log = logging.getLogger("rankloop")
 
 
@@ -106,7 +105,7 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
     torch.set_num_threads(1)
 
     def report(progress: Report) -> bool:
-        value = progress.metrics.get(context.metric, math.nan)
+        value = turned(context.metric, progress.metrics.get(context.metric, math.nan))
         tune.report(
             {
                 STEP: progress.step,

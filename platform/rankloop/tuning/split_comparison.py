@@ -10,6 +10,7 @@ from rankloop.plots.comparison_plot import comparison_plot
 from rankloop.storage import Folder
 from rankloop.training.experiment import Prepared, write_result
 from rankloop.tuning.comparison import Row, run_comparison
+from rankloop.tuning.report import test_metric
 
 
 def run_split_comparison(
@@ -90,15 +91,17 @@ def run_split_comparison(
 
 
 def save_comparison_plot(result: Mapping[str, Any], folder: Folder) -> None:
-    """Draw the test SROCC of all rows, with the paper's numbers beside, as ``comparison.png``."""
+    """Draw the test metric of all rows, with the paper's numbers beside, as ``comparison.png``."""
+    tests = [found["test"] for found in result["metrics"].values()]
+    metric = test_metric(tests) or result["selection_metric"]
     known = {
-        name: [value for value in found["test"].get("srocc", []) if value is not None]
+        name: [value for value in found["test"].get(metric, []) if value is not None]
         for name, found in result["metrics"].items()
     }
     columns = dict.fromkeys(
         column.split()[-1] for row in result["paper"].values() for column in row
     )
-    figure = comparison_plot(known, result["paper"], paper_metric=" and ".join(columns))
+    figure = comparison_plot(known, result["paper"], metric, paper_metric=" and ".join(columns))
     save_figures(folder, {"comparison.png": figure}, annotator=result["data"]["annotator"])
 
 

@@ -11,6 +11,7 @@ from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
 from rankloop.errors import CheckpointError, SweepError
 from rankloop.locking import locked
 from rankloop.methods import find_method
+from rankloop.metrics import UNDEFINED
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.storage import Folder
 from rankloop.streams.shared_images import share_images
@@ -22,7 +23,7 @@ from rankloop.training.final import FinalModel, final_model
 from rankloop.training.loop import Schedule
 from rankloop.training.publishing import publish
 from rankloop.tuning.run_context import RunContext
-from rankloop.tuning.runs import UNDEFINED, train_runs
+from rankloop.tuning.runs import train_runs
 from rankloop.tuning.study import Space, best_trial, open_study
 from rankloop.tuning.successive_halving import DurableSuccessiveHalving
 from rankloop.tuning.suggestions import Run, StudyRuns, run_name
@@ -83,7 +84,7 @@ def run_sweep(
             data=share_images(prepared.data, prepared.array),
             folder=folder,
             schedule=Schedule(evaluate_every=every, checkpoint_every=every),
-            metric=selection_metric(prepared.data.dataset),
+            metric=selection_metric(find_method(method), prepared.data.dataset),
             gpus=gpus_per_run(),
             data_workers=(
                 data_workers_per_gpu() if plan.data_workers is None else plan.data_workers

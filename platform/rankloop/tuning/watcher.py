@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from rankloop.errors import StorageError
+from rankloop.metrics import turned
 from rankloop.progress import counter
 from rankloop.tracking import Tracking, data_tags
 from rankloop.tracking.runs import first_line
@@ -88,11 +89,13 @@ class TrackingWatcher(RunWatcher):
         if result[STEP] <= self._resumed.get(run["name"], 0):
             # It was shown before the crash.
             return
-        best = f"   best finished {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
+        metric, best = self._context.metric, ""
+        if self._best:
+            best = f"   best finished {turned(metric, self._best[0]):.4f} ({self._best[1]})"
         self._say(
             run["name"],
             f"step {result[STEP]} of {self._context.base.steps}: "
-            f"validation {self._context.metric} {value:.4f}{synthetic}{best}",
+            f"validation {metric} {turned(metric, value):.4f}{synthetic}{best}",
         )
 
     def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:

@@ -1,0 +1,349 @@
+"""Counting's streams, loss, rates and regions of interest, against slow and obvious ones."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from scipy.special import ndtr
+
+from rankloop.datasets.arrow import with_column
+from rankloop.datasets.crowds import CrowdPhotograph
+from rankloop.datasets.dataset import split_indices
+from rankloop.datasets.loaders import file_loader
+from rankloop.datasets.opening import open_dataset
+from rankloop.errors import ConfigError, DataError, ImageError
+from rankloop.images import encode
+from rankloop.methods.configuration import make_config
+from rankloop.methods.counting import COUNTING, counted_rows, cropped_rows
+from rankloop.methods.counting_config import CountingConfig
+from rankloop.methods.crowd_patches import crowd_loader, crowd_patch, cut_patch
+from rankloop.methods.method import TrainingData
+from rankloop.storage import open_folder
+from rankloop.streams.batches import plain_batches
+from rankloop.training.loop import Schedule, train
+
+MakeConfig = Callable[..., CountingConfig]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def make() -> MakeConfig:
+    def make(**values: object) -> CountingConfig:
+        small = {"labelled_images": 3, "ranked_images": 8, "crops": 4, "steps": 4}
+        return make_config(CountingConfig, {**COUNTING.smoke, **small, **values})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def discs() -> TrainingData:
+    dataset = open_dataset(["discs"], seed=0, learns_from="points")
+    return TrainingData(dataset, file_loader(dataset, None))
+
+
+def _with(data: TrainingData, name: str, values: dict[int, object]) -> TrainingData:
+    images = data.dataset.images
+    column = images[name].to_pylist()
+    for row, value in values.items():
+        column[row] = value
+    changed = replace(data.dataset, images=with_column(images, name, column))
+    return replace(data, dataset=changed)
+
+
+def _batch(config: CountingConfig, data: TrainingData, step: int = 0):
+    streams = COUNTING.streams(config, data, 0)
+    return next(iter(plain_batches(streams, step, step + 1, 0, 1)))
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_patch_keeps_its_count_whatever_its_size(make, size):
+    image = np.zeros((90, 120, 3), np.uint8)
+    points = np.array([[20.0, 30.0], [70.0, 60.0], [100.0, 10.0]])
+    crowd = CrowdPhotograph(image, points, None, 0)
+    config = make(input_size=size, sigma=3.0)
+    # One head is inside, far from the border, the others are outside.
+    patch = cut_patch(crowd, (2, 12, 40), config)
+    assert patch.density.sum() == pytest.approx(1.0, abs=1e-4)
+    assert patch.density.shape == patch.inside.shape == (size // 16, size // 16)
+    assert patch.image.shape == (size, size, 3)
+    assert (patch.inside == 1).all()
+    # Of a head at the border, half a pixel further in, what is beyond it is in no patch.
+    part = cut_patch(crowd, (70, 40, 40), config)
+    assert part.density.sum() == pytest.approx(float(ndtr(0.5 / 3.0)), abs=1e-4)
+
+
+def test_outside_the_region_of_interest_nobody_is_to_be_found(make):
+    region = np.zeros((64, 64), bool)
+    region[:, :24] = True
+    points = np.array([[8.0, 32.0], [56.0, 32.0]])
+    crowd = CrowdPhotograph(np.zeros((64, 64, 3), np.uint8), points, region, 0)
+    patch = cut_patch(crowd, (0, 0, 64), make(input_size=64, sigma=1.0))
+    np.testing.assert_allclose(patch.inside, np.tile([1.0, 0.5, 0.0, 0.0], (4, 1)), atol=1e-6)
+    assert patch.density.sum() == pytest.approx(1.0, abs=1e-4)
+    assert (patch.density[:, 2:] == 0).all()
+
+
+def test_every_photograph_gives_one_patch_per_epoch(make, discs):
+    config, rows = make(), counted_rows(discs)
+    load = crowd_loader(discs.dataset)
+    found = [crowd_patch(load, rows, config, seed=0, index=i)[1] for i in range(2 * len(rows))]
+    assert sorted(found[: len(rows)]) == sorted(found[len(rows) :]) == rows.tolist()
+    assert found[: len(rows)] != found[len(rows) :]
+
+
+def test_patches_are_of_many_sizes_or_of_one(make):
+    """Grey rises by half a level per column: how fast it does in a patch tells the size."""
+    image = np.zeros((400, 500, 3), np.uint8)
+    ramp = np.arange(500, dtype=np.float64)[np.newaxis, :, np.newaxis] / 2
+    image[:] = np.round(ramp)
+
+    def sides(config: CountingConfig) -> set[int]:
+        crowd = CrowdPhotograph(image, np.zeros((0, 2)), None, 0)
+        found = set()
+        for index in range(12):
+            patch, _ = crowd_patch(lambda row: crowd, np.arange(3), config, seed=0, index=index)
+            levels = patch.image[0, :, 0].astype(float)
+            found.add(round(2 * float(np.diff(levels).mean()) * config.input_size))
+        return found
+
+    many = sides(make(least_patch=100, most_patch=448, input_size=64))
+    assert len(many) > 8
+    assert min(many) >= 90
+    assert max(many) <= 410
+    (one,) = {round(side / 10) for side in sides(make(multi_scale=False, input_size=64))}
+    assert one == 6
+
+
+def test_photographs_that_cannot_be_read_are_replaced_and_counted(make, discs):
+    rows = counted_rows(discs)
+    load = crowd_loader(discs.dataset)
+    broken = int(rows[3])
+
+    def failing(row: int) -> CrowdPhotograph:
+        if row == broken:
+            raise ImageError("gone")
+        return load(row)
+
+    skipped: list[int] = []
+    found = [
+        crowd_patch(
+            failing, rows, make(), seed=0, index=i, on_skip=lambda row, why: skipped.append(row)
+        )[1]
+        for i in range(len(rows))
+    ]
+    assert skipped == [broken]
+    assert broken not in found
+
+
+def test_only_points_are_learned_from_and_the_others_ranked(make, discs):
+    train = split_indices(discs.dataset, "train")
+    assert counted_rows(discs).tolist() == cropped_rows(discs).tolist() == train.tolist()
+    hidden = train[:5].tolist()
+    some = _with(discs, "points", dict.fromkeys(hidden))
+    assert cropped_rows(some).tolist() == hidden
+    assert counted_rows(some).tolist() == train[5:].tolist()
+    # What was unlabelled at the beginning stays what is ranked.
+    since = replace(discs, unlabelled=train[2:4])
+    assert cropped_rows(since).tolist() == train[2:4].tolist()
+    none = _with(discs, "points", dict.fromkeys(train.tolist()))
+    with pytest.raises(DataError, match="no labelled images"):
+        _batch(make(), none)
+
+
+def test_the_loss_is_that_of_loops(make, discs):
+    config = make(ranking_weight=7.0, margin=0.2)
+    batch = _batch(config, discs)
+    model = COUNTING.build(config, 0).eval()
+    terms = COUNTING.loss(model, batch, config)
+    labelled, ranked = batch["labelled"], batch["ranked"]
+    with torch.no_grad():
+        patches = labelled["images"][:, 0].permute(0, 3, 1, 2)
+        crops = ranked["images"].flatten(0, 1).permute(0, 3, 1, 2)
+        maps = model(torch.cat([patches, crops])).double().numpy()
+    counting = 0.0
+    for i in range(3):
+        for row in range(4):
+            for column in range(4):
+                truth = float(labelled["density"][i, row, column])
+                counting += (maps[i, row, column] - truth) ** 2 / 3
+    ranking = 0.0
+    for number in range(2):
+        counts = [maps[3 + 4 * number + k].sum() for k in range(4)]
+        for around in range(4):
+            for within in range(around + 1, 4):
+                ranking += max(0.0, 0.2 - (counts[around] - counts[within])) / 8
+    assert terms["counting"].item() == pytest.approx(counting, rel=1e-4)
+    assert terms["ranking"].item() == pytest.approx(7.0 * ranking, rel=1e-4)
+
+
+def test_what_lies_outside_the_region_has_no_gradient(make, discs):
+    train = split_indices(discs.dataset, "train")
+    region = np.zeros((160, 160, 3), np.uint8)
+    regions = _with(discs, "region", dict.fromkeys(train.tolist(), encode(region)))
+    config = make(objective="counting")
+    model = COUNTING.build(config, 0)
+    terms = COUNTING.loss(model, _batch(config, regions), config)
+    assert terms["counting"].item() == 0.0
+    assert COUNTING.loss(model, _batch(config, discs), config)["counting"].item() > 0
+
+
+@pytest.mark.parametrize("pairs", ["random", "hard"])
+def test_pairs_are_a_crop_and_one_within_it(make, discs, pairs):
+    config = make(pairs=pairs, hard_pairs=2, hard_pairs_every=3)
+    ranked = _batch(config, discs)["ranked"]
+    assert ranked["images"].shape == (4, 2, 64, 64, 3)
+    assert (ranked["levels"][:, 0] < ranked["levels"][:, 1]).all()
+    model = COUNTING.build(config, 0).eval()
+    crops = ranked["images"].flatten(0, 1).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        counts = model(crops).sum(dim=(1, 2)).view(4, 2).double().numpy()
+    hinges = sorted((max(0.0, float(b - a)) for a, b in counts), reverse=True)
+    # Four crops hold two pairs of hinge loss 0 or more; ranking alone, without λ.
+    for step, hardest in ((0, 2), (3, 4)):
+        ranked["step"][:] = step
+        terms = COUNTING.loss(model, {"ranked": ranked}, config)
+        kept = hinges[:hardest] if pairs == "hard" else hinges
+        expected = sum(kept) / (2 * len(kept))
+        assert terms["ranking"].item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_each_objective_has_its_streams(make, discs):
+    assert set(COUNTING.streams(make(), discs, 0)) == {"labelled", "ranked"}
+    assert set(COUNTING.streams(make(objective="counting"), discs, 0)) == {"labelled"}
+    config = make(objective="ranking_then_counting", steps=10, counting_share=0.3)
+    streams = COUNTING.streams(config, discs, 0)
+    assert set(_batch(config, discs, 6)) == {"ranked"}
+    assert set(_batch(config, discs, 7)) == {"labelled"}
+    # The first epoch of photographs begins with counting.
+    first = streams["labelled"].row(7, 0)["images"]
+    alone = COUNTING.streams(make(objective="counting"), discs, 0)["labelled"].row(0, 0)["images"]
+    np.testing.assert_array_equal(first, alone)
+
+
+def test_the_rate_falls_to_a_tenth_in_the_middle_of_each_phase(make):
+    config = make(learning_rate=1e-6, steps=10)
+    rates = [COUNTING.learning_rate(config, step) for step in range(10)]
+    assert rates == pytest.approx([1e-6] * 5 + [1e-7] * 5)
+    config = make(objective="ranking_then_counting", learning_rate=1.0, steps=8)
+    rates = [COUNTING.learning_rate(config, step) for step in range(8)]
+    assert rates == pytest.approx([1.0, 1.0, 0.1, 0.1] * 2)
+
+
+def test_an_image_of_a_region_is_counted_within_it(make, discs):
+    region = np.zeros((160, 160, 3), np.uint8)
+    region[32:100, 16:144] = 255
+    some = _with(discs, "region", {0: encode(region)})
+    config = make()
+    model = COUNTING.build(config, 0).eval()
+    assert COUNTING.row_views is not None
+    views = [COUNTING.row_views(some, row, config) for row in (0, 1)]
+    assert [view.shape for view in views] == [(1, 160, 160, 4), (1, 160, 160, 3)]
+    counts = [
+        COUNTING.predict(model, torch.tensor(view).permute(0, 3, 1, 2)).item() for view in views
+    ]
+    whole = torch.from_numpy(views[0][..., :3].copy()).permute(0, 3, 1, 2)
+    assert COUNTING.density is not None
+    cells = COUNTING.density(model, whole)[0].numpy()
+    # 68 rows: four cells and a quarter of one.
+    expected = cells[2:6, 1:9].sum() + cells[6, 1:9].sum() / 4
+    assert counts[0] == pytest.approx(float(expected), rel=1e-4)
+    other = COUNTING.density(model, torch.tensor(views[1]).permute(0, 3, 1, 2))
+    assert counts[1] == pytest.approx(float(other.sum()), rel=1e-5)
+
+
+def test_ranked_sets_of_scoring_are_whole_nested_crops(make, discs):
+    config = make(pairs="random")
+    made = COUNTING.ranked_set(discs.load(0), np.random.default_rng(0), config)
+    assert made.images.shape == (4, 64, 64, 3)
+    assert made.levels.tolist() == [[0], [1], [2], [3]]
+
+
+@pytest.mark.parametrize("objective", ["multi_task", "ranking_then_counting"])
+def test_a_run_that_was_cut_off_ends_with_the_same_model(make, discs, tmp_path, objective):
+    config = make(objective=objective, frozen_statistics=False)
+
+    class CutError(Exception):
+        pass
+
+    def run(name: str, cut: int | None = None) -> dict[str, torch.Tensor]:
+        def watch(report: object) -> bool:
+            if report.step == cut:  # type: ignore[attr-defined]
+                raise CutError
+            return True
+
+        model = train(
+            COUNTING,
+            config,
+            discs,
+            open_folder(str(tmp_path / name)),
+            seed=0,
+            schedule=Schedule(evaluate_every=3, checkpoint_every=3),
+            open_streams=plain_batches,
+            on_report=watch,
+        )
+        return model.state_dict()
+
+    whole = run("whole")
+    with pytest.raises(CutError):
+        run("cut", 3)
+    again = run("cut")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert not all(math.isnan(float(value.double().sum())) for value in whole.values())
+
+
+def test_pictures_show_the_patch_and_its_density(make, discs):
+    stream = COUNTING.streams(make(), discs, 0)["labelled"]
+    row = stream.row(0, 0)
+    shown = stream.pictures(row)
+    assert shown is not None
+    assert shown.shape == (2, 64, 64, 3)
+    np.testing.assert_array_equal(shown[0], row["images"][0])
+    brightest = np.unravel_index(row["density"].argmax(), row["density"].shape)
+    assert shown[1, 16 * brightest[0] + 3, 16 * brightest[1] + 3].tolist() == [255] * 3
+    assert stream.describe(row) == f"{row['density'].sum():.4g} people"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"input_size": 100}, "input_size 100 must be a multiple of 16"),
+        ({"least_patch": 200, "most_patch": 100}, "least_patch 200 is above most_patch 100"),
+        ({"ranked_images": 3, "crops": 4}, "ranked_images 3 hold no set of 4 crops"),
+        ({"objective": "ranking_then_counting", "steps": 1}, "steps 1 are too few"),
+        ({"crop_scal": 0.5}, "crop_scale"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(make, values, message):
+    with pytest.raises(ConfigError, match=message):
+        make(**values)
+
+
+def test_photographs_without_points_are_refused(tmp_path):
+    for number in range(30):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+        (tmp_path / f"{number}.png").write_bytes(encode(noise))
+    lines = [f"{number}.png,{number}" for number in range(30)]
+    (tmp_path / "scores.csv").write_text("\n".join(["image,score", *lines]))
+    with pytest.raises(DataError, match="no image of the training split has head points"):
+        open_dataset(
+            [f"csv:{tmp_path}/scores.csv?higher_is_better=true"], seed=0, learns_from="points"
+        )
+
+
+def test_points_of_a_table_are_pixels_of_the_photograph(discs):
+    assert discs.dataset.images["points"].type == pa.list_(pa.list_(pa.float32(), 2))
+    row = int(counted_rows(discs)[0])
+    crowd = crowd_loader(discs.dataset)(row)
+    assert len(crowd.points) == discs.dataset.images["score"][row].as_py()
+    np.testing.assert_array_equal(crowd.image, discs.load(row))
