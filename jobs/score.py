@@ -25,14 +25,15 @@ Examples:
   python jobs/score.py results/RESULT photos --output scores.csv
   python jobs/score.py results/RESULT/checkpoint a.jpg b.jpg --output scores.parquet
   python jobs/score.py s3://bucket/results/RESULT s3://bucket/photos --workers 8
+  python jobs/score.py results/COUNTING photos --output counts.csv --density maps
   python jobs/score.py results/RESULT --data koniq10k:KONIQ --output scores.csv
 
 The checkpoint says which network looks at what of an image: its central square (ssranking), sub-
-images whose places follow from the pixels (rankiqa), or all of it (qcn, gol). An image always has
-the same score: there is nothing to train or to draw, hence no --seed, --steps or --backbone. Images
-that cannot be read get no score and the reason in the column error. Running the same command again
-after an interruption goes on from the rows written before; after the end it scores again and
-replaces the table.
+images whose places follow from the pixels (rankiqa), or all of it (qcn, gol, counting). An image
+always has the same score: there is nothing to train or to draw, hence no --seed, --steps or
+--backbone. Images that cannot be read get no score and the reason in the column error. Running the
+same command again after an interruption goes on from the rows written before; after the end it
+scores again and replaces the table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
@@ -56,6 +57,9 @@ class ScoreOptions:
     """Table to write: .csv or .parquet."""
     storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
     """Where the result folder goes, with what was scored and by which model in result.json."""
+    density: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Also write the density map of every image there, as .npy (people per cell of 16 x 16 pixels)
+    and as a picture; of counting only."""
     workers: int = 0
     """Copies of the model that score at once through Ray Data; 1 scores in this process alone, and
     0 chooses by the number of images and what the machine or cluster has."""
@@ -70,6 +74,8 @@ def main() -> str:
     options = read(ScoreOptions, DESCRIPTION, args=sys.argv[1:])
     refuse_temporary("--output", str(options.output))
     refuse_temporary("--storage", options.storage)
+    if options.density is not None:
+        refuse_temporary("--density", str(options.density))
     if not options.paths and not options.data:
         raise ConfigError("no PATH is given: name the images or folders to score, or give --data")
     storage = open_folder(options.storage)
@@ -87,6 +93,7 @@ def main() -> str:
             workers=options.workers or None,
             batch_size=options.batch_size,
             names=[name for _, name in chosen],
+            density=options.density,
             on_progress=on_progress,
         )
     _report(summary, options.output)
@@ -117,7 +124,8 @@ def _report(summary: Summary, output: Path) -> None:
     if summary.failed > len(summary.failures):
         print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
     direction = "higher" if summary.higher_is_better else "lower"
-    print(f"{summary.method} scores: {direction} is better")
+    better = "more people" if summary.method == "counting" else "better"
+    print(f"{summary.method} scores: {direction} is {better}")
     print(f"table: {output}")
 
 

@@ -8,7 +8,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rankloop.metrics import mae, pair_accuracy, plcc, rmse, srocc
+from rankloop.metrics import (
+    UNDEFINED,
+    higher_is_better,
+    mae,
+    metric_title,
+    pair_accuracy,
+    plcc,
+    rmse,
+    srocc,
+    turned,
+)
 
 VALUES = st.lists(
     st.tuples(st.integers(-20, 20), st.integers(-20, 20)), min_size=3, max_size=30
@@ -163,3 +173,24 @@ def test_bad_values_and_shapes_are_refused(metric: Callable[..., float]):
         metric([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="give two arrays of one shape"):
         metric([[1.0, 2.0]], [[1.0, 2.0]])
+
+
+def test_errors_are_better_when_lower_and_turned_where_values_are_compared():
+    assert [
+        higher_is_better(name) for name in ("srocc", "plcc/blur", "mae", "mae/0-24", "rmse")
+    ] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert turned("mae", 7.0) == -7.0
+    assert turned("srocc", 0.5) == 0.5
+    assert turned("mae", turned("mae", 3.0)) == 3.0
+    assert turned("mae", 1e6) > UNDEFINED < turned("srocc", -1.0)
+    assert [metric_title(name) for name in ("mae", "srocc", "pair_accuracy")] == [
+        "MAE",
+        "SROCC",
+        "pair accuracy",
+    ]

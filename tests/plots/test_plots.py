@@ -10,10 +10,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import spearmanr
 
+from rankloop.metrics import UNDEFINED
 from rankloop.plots.arrangement import arrangement_figure
 from rankloop.plots.comparison_plot import comparison_plot
 from rankloop.plots.contact_sheet import contact_sheet
+from rankloop.plots.count_errors import count_errors_figure
+from rankloop.plots.density_maps import CrowdEstimate, density_figure
 from rankloop.plots.misses import misplaced, misses_figure
+from rankloop.plots.ranked_scores import ScoredSet, ranked_scores_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.plots.training_curves import training_curves
@@ -174,7 +178,7 @@ def test_comparison_shows_a_point_per_seed_and_the_papers_numbers():
     assert [0.70, 0.74] in shown
     assert [0.80, 0.78] in shown
     assert [label.get_text() for label in ours.get_yticklabels()] == ["Baseline", "+QRC"]
-    assert ours.get_xlabel() == "test SROCC"
+    assert ours.get_xlabel() == "test SROCC, higher is better"
     assert theirs.get_xlabel() == "SROCC"
     assert "other data" in theirs.get_title()
     by_column = [points.get_offsets().tolist() for points in theirs.collections]
@@ -183,7 +187,8 @@ def test_comparison_shows_a_point_per_seed_and_the_papers_numbers():
 
 def test_comparison_never_calls_the_papers_numbers_by_our_metric():
     ours, theirs = comparison_plot({"Baseline": [0.7], "+QRC": [0.8]}, PAPER, "pair_accuracy").axes
-    assert (ours.get_xlabel(), theirs.get_xlabel()) == ("test pair accuracy", "SROCC")
+    assert ours.get_xlabel() == "test pair accuracy, higher is better"
+    assert theirs.get_xlabel() == "SROCC"
 
 
 def test_comparison_draws_mean_and_sample_deviation():
@@ -274,3 +279,49 @@ def test_figures_leave_pyplot_alone():
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_density_figure_shows_counts_and_shares_colours_within_a_row():
+    truth = np.zeros((4, 6), np.float32)
+    truth[1, 2] = 3.0
+    shown = [
+        CrowdEstimate("a", np.zeros((64, 96, 3), np.uint8), truth, truth / 2, 3.0),
+        CrowdEstimate("b", np.zeros((64, 96, 3), np.uint8), None, truth / 3, float("nan")),
+    ]
+    figure = density_figure(shown)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["a", "true: 3", "predicted: 1.5", "b", "", "predicted: 1.0"]
+    scales = [image.get_clim() for axes in figure.axes for image in axes.images]
+    assert scales[1] == scales[2] == (0.0, 3.0)
+    assert scales[4] == pytest.approx((0.0, 1.0))
+    assert min(png_size(figure)) > 200
+
+
+def test_count_errors_have_a_box_and_points_for_each_range():
+    errors = {"0-24": np.array([1.0, -2.0, 0.5]), "100-199": np.array([-30.0])}
+    (axes,) = count_errors_figure(errors).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "0-24\n3 images",
+        "100-199\n1 images",
+    ]
+    points = [collection.get_offsets()[:, 1].tolist() for collection in axes.collections]
+    assert points == [[1.0, -2.0, 0.5], [-30.0]]
+
+
+def test_violations_of_ranked_sets_are_marked():
+    images = np.zeros((3, 20, 20, 3), np.uint8)
+    violations = np.array([False, True, False])
+    shown = ScoredSet("a", images, np.array([3.0, 4.0, 1.0]), violations)
+    figure = ranked_scores_figure([shown, shown], "title")
+    weights = [axes.title.get_fontweight() for axes in figure.axes]
+    assert weights == ["normal", "bold", "normal"] * 2
+    assert [axes.get_title() for axes in figure.axes] == ["3", "4", "1"] * 2
+    assert figure.get_suptitle() == "title"
+
+
+def test_history_of_errors_shows_them_as_they_are_and_undefined_ones_not_at_all():
+    (axes,) = optimization_history(study_of([-30.0, UNDEFINED, -20.0]), "mae").axes
+    assert axes.get_ylabel() == "validation MAE, lower is better"
+    points = axes.collections[0].get_offsets()
+    assert points.tolist() == [[0.0, 30.0], [2.0, 20.0]]
+    assert axes.lines[0].get_ydata().tolist() == [30.0, 20.0]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rankloop.errors import ConfigError
+from rankloop.scoring.density import map_files, score_by_density
 from rankloop.scoring.pipeline import BATCH, Score, scores_in_process
 from rankloop.scoring.scorer import (
     ImageScorer,
@@ -65,6 +66,7 @@ def score_paths(
     workers: int | None = None,
     batch_size: int = BATCH,
     names: Sequence[str] | None = None,
+    density: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """Write the score of every image to a table with the columns ``image, score, error``.
@@ -82,6 +84,7 @@ def score_paths(
             cluster has room for.
         batch_size: images per call of the model.
         names: what the table calls the images; their ``uris`` by default.
+        density: folder for density maps, see `map_files`; written by this process alone.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -91,24 +94,34 @@ def score_paths(
         StorageError: the table cannot be written; the rows before stay.
     """
     check_output(output)
+    if density is not None and (workers or 1) > 1:
+        raise ConfigError(f"{workers} workers: density maps are written by one process, give 1")
     if batch_size < 1 or (workers is not None and workers < 1):
         raise ConfigError(f"workers {workers}, batch_size {batch_size}: give numbers of at least 1")
     checkpoint = find_checkpoint(location)
     scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     digest = checkpoint_digest(checkpoint)
-    with open_partial(output, digest) as file:
+    if density is not None and scorer.method.density is None:
+        raise ConfigError(f"{scorer.method.name} makes no density maps: counting does")
+    files = [] if density is None else map_files(density, uris)
+    # Rows that were written without maps are not gone on from.
+    started = digest if density is None else f"{digest}-density"
+    with open_partial(output, started) as file:
         names = uris if names is None else names
         done = keep_beginning(file, names)
         on_progress(done, len(uris))
-        scores = _scores(checkpoint, scorer, uris[done:], workers, batch_size)
+        if density is None:
+            scores = _scores(checkpoint, scorer, uris[done:], workers, batch_size)
+        else:
+            scores = _scores_with_maps(scorer, uris[done:], files[done:], batch_size)
         with closing(scores):
             for some in scores:
                 named = zip(names[done : done + len(some)], some, strict=True)
                 append_rows(file, [Row(name, *score) for name, score in named])
                 done += len(some)
                 on_progress(done, len(uris))
-        failures, failed = _failures(partial_path(output, digest))
-        finish(output, digest)
+        failures, failed = _failures(partial_path(output, started))
+        finish(output, started)
     return Summary(
         scored=len(uris) - failed,
         failed=failed,
@@ -136,6 +149,20 @@ def _scores(
     from rankloop.scoring.distributed import scores_by_ray
 
     yield from scores_by_ray(checkpoint, scorer, uris, workers, batch_size)
+
+
+def _scores_with_maps(
+    scorer: ImageScorer, uris: Sequence[str], files: Sequence[Path], batch_size: int
+) -> Generator[list[Score], None, None]:
+    if uris:
+        yield from scores_in_process(
+            scorer,
+            uris,
+            batch_size,
+            lambda decoded, start: score_by_density(
+                scorer, decoded, files[start : start + len(decoded)]
+            ),
+        )
 
 
 def _failures(table: Path) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -1,6 +1,6 @@
 """Score images on all cores of this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,10 @@ Score = tuple[float | None, str]
 
 
 def scores_in_process(
-    scorer: ImageScorer, images: Sequence[bytes | str], batch_size: int = BATCH
+    scorer: ImageScorer,
+    images: Sequence[bytes | str],
+    batch_size: int = BATCH,
+    scores_of: Callable[[Sequence[np.ndarray | str], int], list[Score]] | None = None,
 ) -> Iterator[list[Score]]:
     """Yield the scores of images in their order, a batch at a time.
 
@@ -25,15 +28,16 @@ def scores_in_process(
         scorer: what scores them.
         images: contents, paths or URIs of image files.
         batch_size: most images per call of the model.
+        scores_of: (what `decode` gave of some images, number of the first) to their scores; by
+            default `score_decoded`.
     """
     threads = torch.get_num_threads()
     size = max(1, min(batch_size, -(-len(images) // threads)))
 
     def score(start: int) -> list[Score]:
         batch = images[start : start + size]
-        return score_decoded(
-            scorer, [decode(image, scorer.method, scorer.config) for image in batch]
-        )
+        decoded = [decode(image, scorer.method, scorer.config) for image in batch]
+        return scores_of(decoded, start) if scores_of else score_decoded(scorer, decoded)
 
     # Every core decodes and scores batches of its own: 1.2 to 1.7 times as fast as decoding beside
     # a model that computes on all cores, where threads wait for each other in every layer.

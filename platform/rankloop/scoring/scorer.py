@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from rankloop import images
-from rankloop.errors import CheckpointError, ImageError
+from rankloop.errors import CheckpointError, ConfigError, ImageError
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
@@ -79,6 +79,20 @@ class ImageScorer:
             ValueError: another dtype or shape.
         """
         return self.score_views([views_of(image, self.method, self.config) for image in arrays])
+
+    def density(self, image: np.ndarray) -> np.ndarray:
+        """Return the density map of a decoded image, uint8 (h, w, 3): float32 (h', w').
+
+        Raises:
+            ConfigError: the method makes none.
+        """
+        if self.method.density is None:
+            raise ConfigError(f"{self.method.name} makes no density maps: counting does")
+        pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self.device)
+        with _full_precision(self.device):
+            maps = self.method.density(self.model, pixels)
+        found: np.ndarray = maps[0].cpu().numpy()
+        return found
 
     def score_image(self, image: bytes | str) -> float:
         """Score one image file, given by its content, its path or its URI.

@@ -1,0 +1,82 @@
+"""Density maps of images that are counted, as files beside the table of scores."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rankloop.errors import ConfigError, StorageError
+from rankloop.images import encode
+from rankloop.npy import to_bytes
+from rankloop.scoring.pipeline import Score
+from rankloop.scoring.scorer import ImageScorer
+
+
+def map_files(folder: Path, uris: Sequence[str]) -> list[Path]:
+    """Return where the maps of images go, without ending: their paths below what all share.
+
+    Raises:
+        ConfigError: two images would share one.
+    """
+    paths = [uri.partition("://")[2] or os.path.abspath(uri) for uri in uris]
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    files: dict[Path, str] = {}
+    for uri, path in zip(uris, paths, strict=True):
+        file = folder / os.path.relpath(path, shared)
+        if file in files:
+            raise ConfigError(
+                f"the density maps of {files[file]} and {uri} would both be {file}.npy: score them "
+                "in two calls"
+            )
+        files[file] = uri
+    return list(files)
+
+
+def score_by_density(
+    scorer: ImageScorer, decoded: Sequence[np.ndarray | str], files: Sequence[Path]
+) -> list[Score]:
+    """Score images by the sums of their density maps, and write these.
+
+    ``FILE.npy`` holds people per cell, float32 (h', w'), ``FILE.png`` a picture of the size of the
+    image, from nobody (dark) to the most people per cell of this image (bright).
+
+    Args:
+        scorer: of a method that makes density maps.
+        decoded: what `decode` gave of each image.
+        files: where the maps go, without ending.
+
+    Raises:
+        StorageError: a map cannot be written.
+    """
+    scores: list[Score] = []
+    for views, file in zip(decoded, files, strict=True):
+        if isinstance(views, str):
+            scores.append((None, views))
+            continue
+        density = scorer.density(views[0])
+        _write(file, density, views.shape[1:3])
+        scores.append((float(density.sum(dtype=np.float64)), ""))
+    return scores
+
+
+def _write(file: Path, density: np.ndarray, shape: tuple[int, ...]) -> None:
+    # Matplotlib takes a second to import.
+    import matplotlib
+
+    from rankloop.plots.density_maps import COLORMAP
+
+    shares = np.clip(density, 0.0, None) / max(float(density.max()), 1e-12)
+    colors = matplotlib.colormaps[COLORMAP](shares, bytes=True)[..., :3]
+    # Cells at the border may reach beyond it.
+    times = [-(-length // cells) for length, cells in zip(shape, density.shape, strict=True)]
+    picture = colors.repeat(times[0], 0).repeat(times[1], 1)[: shape[0], : shape[1]]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f"{file.name}.npy").write_bytes(to_bytes(density))
+        file.with_name(f"{file.name}.png").write_bytes(encode(np.ascontiguousarray(picture)))
+    except OSError as error:
+        raise StorageError(
+            f"density maps cannot be written to {file.parent}: {error.strerror or error}; give "
+            "another --density"
+        ) from error

@@ -1,0 +1,108 @@
+"""Density maps beside the scores of a counting model: their sums are the scores."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rankloop.errors import ConfigError, StorageError
+from rankloop.methods.configuration import make_config
+from rankloop.methods.counting import COUNTING
+from rankloop.methods.counting_config import CountingConfig
+from rankloop.scoring.bulk import score_paths
+from rankloop.scoring.density import map_files
+from rankloop.scoring.scorer import load_scorer
+from rankloop.scoring.table import read_rows
+from rankloop.storage import open_folder
+from rankloop.training.checkpoints import Checkpoint, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> str:
+    config = make_config(CountingConfig, dict(COUNTING.smoke))
+    identity = {
+        "method": "counting",
+        "config": config.model_dump(mode="json"),
+        "seed": 0,
+        "higher_is_better": True,
+    }
+    model = COUNTING.build(config, 0)
+    model.density.bias.data.fill_(0.3)  # type: ignore[union-attr, operator]
+    checkpoint = Checkpoint(0, model.state_dict(), {}, identity, {})
+    folder = open_folder(str(tmp_path_factory.mktemp("counter")))
+    return str(save_checkpoint(folder, "checkpoint", checkpoint))
+
+
+def test_each_image_gets_a_map_whose_sum_is_its_score(counter, photos, tmp_path):
+    score_paths(counter, photos, tmp_path / "plain.csv", batch_size=3)
+    maps = tmp_path / "maps"
+    summary = score_paths(counter, photos, tmp_path / "counts.csv", batch_size=3, density=maps)
+    assert (summary.scored, summary.failed) == (10, 2)
+    plain = list(read_rows(tmp_path / "plain.csv"))
+    rows = list(read_rows(tmp_path / "counts.csv"))
+    for before, row in zip(plain, rows, strict=True):
+        file = maps / f"{Path(row.image).name}.npy"
+        assert file.exists() == (row.score is not None)
+        assert before.error == row.error
+        if row.score is None:
+            continue
+        density = np.load(file)
+        assert density.dtype == np.float32
+        with Image.open(row.image) as photo, Image.open(file.with_suffix(".png")) as picture:
+            assert density.shape == (-(-photo.height // 16), -(-photo.width // 16))
+            assert picture.size == photo.size
+            colors = np.asarray(picture)
+        assert row.score == pytest.approx(float(density.sum()), rel=1e-5)
+        assert row.score == pytest.approx(before.score, rel=1e-4)
+        # The most people are where the picture is brightest.
+        most = np.unravel_index(density.argmax(), density.shape)
+        brightness = colors.sum(axis=2)
+        assert brightness[16 * most[0], 16 * most[1]] == brightness.max()
+
+
+def test_a_call_that_was_cut_off_goes_on_and_writes_all_maps(counter, photos, tmp_path):
+    maps, output = tmp_path / "maps", tmp_path / "counts.csv"
+
+    def cut(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_paths(counter, photos, output, batch_size=2, density=maps, on_progress=cut)
+    assert len(list(maps.iterdir())) < 20
+    seen: list[int] = []
+    score_paths(
+        counter,
+        photos,
+        output,
+        batch_size=2,
+        density=maps,
+        on_progress=lambda done, total: seen.append(done),
+    )
+    assert seen[0] >= 2
+    assert len(list(maps.iterdir())) == 20
+
+
+def test_maps_keep_the_folders_of_their_images(tmp_path):
+    files = map_files(tmp_path, ["/data/a/1.jpg", "/data/b/1.jpg", "/data/b/c/2.png"])
+    assert files == [tmp_path / "a/1.jpg", tmp_path / "b/1.jpg", tmp_path / "b/c/2.png"]
+    assert map_files(tmp_path, ["s3://x/y/1.jpg"]) == [tmp_path / "1.jpg"]
+    with pytest.raises(ConfigError, match=r"s3://x/1\.jpg and gs://x/1\.jpg would both be"):
+        map_files(tmp_path, ["s3://x/1.jpg", "gs://x/1.jpg"])
+
+
+def test_maps_of_other_methods_and_of_many_workers_are_refused(
+    counter: str, checkpoint: str, photos: list[str], tmp_path: Path
+) -> None:
+    score: Callable[..., object] = score_paths
+    with pytest.raises(ConfigError, match="ssranking makes no density maps: counting does"):
+        score(checkpoint, photos, tmp_path / "a.csv", density=tmp_path)
+    with pytest.raises(ConfigError, match="ssranking makes no density maps: counting does"):
+        load_scorer(checkpoint).density(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(ConfigError, match="2 workers: density maps are written by one process"):
+        score(counter, photos, tmp_path / "a.csv", density=tmp_path, workers=2)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot be written to .*: give another|another --dens"):
+        score(counter, photos, tmp_path / "a.csv", density=tmp_path / "file")
