@@ -167,7 +167,11 @@ def test_a_split_column_without_validation_is_refused(
     [
         ([], {}, "no data source"),
         ("samples", {}, "name one, such as samples"),
-        (["sampels"], {}, "nearest is 'samples'; known are bid, clive, csiq, csv, flive, folder"),
+        (
+            ["sampels"],
+            {},
+            "nearest is 'samples'; known are bid, clive, csiq, csv, discs, flive, folder",
+        ),
         (["samples:x"], {}, "have no path, write 'samples'"),
         (["folder:"], {}, "names no path: write folder:PATH"),
         (["csv:?score=x"], {}, "names no path: write csv:PATH"),

@@ -71,13 +71,13 @@ def test_what_is_not_known_is_not_measured(graded):
 
 
 def test_the_selection_metric_is_what_validation_has(graded):
-    assert selection_metric(graded.dataset) == "srocc"
+    assert selection_metric(SSRANKING, graded.dataset) == "srocc"
     images = graded.dataset.images
     place = images.schema.get_field_index("score")
     # One validation image alone has a score.
     scores = [float(i) if i < 13 else None for i in range(18)]
     few = images.set_column(place, images.schema.field(place), [scores])
-    assert selection_metric(replace(graded.dataset, images=few)) == "pair_accuracy"
+    assert selection_metric(SSRANKING, replace(graded.dataset, images=few)) == "pair_accuracy"
 
 
 def test_images_that_vanish_are_left_out(graded, monkeypatch):
@@ -129,3 +129,19 @@ def test_scores_that_are_not_finite_are_an_error(graded):
 
     with pytest.raises(TrainingError, match="scores of 2 of 6 validation images are not finite"):
         evaluate(replace(BRIGHT, predict=predict), None, MODEL, graded, "validation", CPU)
+
+
+def test_counts_are_judged_by_their_errors_by_range_and_by_scene(graded):
+    """Brightness is the count: errors are those of loops."""
+    counting = replace(BRIGHT, learns_from="points")
+    assert selection_metric(counting, graded.dataset) == "mae"
+    found = evaluate(counting, None, MODEL, graded, "validation", CPU, by_group=True)
+    labels = graded.dataset.images["score"].to_pylist()
+    errors = [
+        abs(score - labels[row]) for row, score in zip(found.images, found.scores, strict=True)
+    ]
+    assert found.metrics["mae"] == pytest.approx(sum(errors) / len(errors))
+    squares = sum(error**2 for error in errors) / len(errors)
+    assert found.metrics["rmse"] == pytest.approx(squares**0.5)
+    assert {"srocc", "mae/0-24", "mae_spread/0-24"} < set(found.metrics)
+    assert "mae" not in evaluate(BRIGHT, None, MODEL, graded, "validation", CPU).metrics
