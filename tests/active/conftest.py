@@ -73,6 +73,8 @@ def build_campaign(scored: Dataset) -> Callable[..., Campaign]:
     ) -> Campaign:
         method = find_method(values.get("method", "rankiqa"))
         given = values.pop("config", {})
+        if method.learns_from == "points":
+            given = {**method.smoke, "steps": 2, "ranked_images": 8, "crops": 4, **given}
         rankiqa = method.name == "rankiqa"
         config = CONFIG.model_copy(update=given) if rankiqa else method.config(**given)
         plan: dict[str, Any] = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from rankloop.datasets.crowds import load_crowd
+from rankloop.datasets.crowds import load_crowd, points_in_photograph
 from rankloop.datasets.density_maps import density_map
 from rankloop.datasets.layouts.heads import encode_region
 from rankloop.datasets.opening import open_dataset
@@ -107,3 +107,16 @@ def test_density_maps_of_real_crowds_have_their_counts():
         assert outside == 0
         count = row["score"] - crowd.outside
         assert density.sum(dtype=np.float64) == pytest.approx(count, abs=1e-3 * max(1, count))
+
+
+@pytest.mark.parametrize("longest_side", [None, 200, 37])
+def test_points_of_an_image_go_back_to_where_they_are_in_the_photograph(
+    tmp_path: Path, longest_side: int | None
+):
+    crop = None if longest_side == 37 else (8, 10, 90, 60)
+    row = _row(tmp_path, longest_side=longest_side, crop=crop)
+    shown = load_crowd(row).points
+    assert len(shown) in (1, 2, 3)
+    found = points_in_photograph(row, [(float(x), float(y)) for x, y in shown])
+    kept = [head for head in HEADS if any(np.allclose(head, other, atol=1e-3) for other in found)]
+    assert len(kept) == len(found) == len(shown)

@@ -29,7 +29,7 @@ class Line:
         where: file and line, for messages.
         annotator: who answered.
         row: all cells.
-        value: the answer.
+        value: the answer, see `Form`.
         digest: of the file's content.
         file: its name without the ending, when this content was first seen.
     """
@@ -37,7 +37,7 @@ class Line:
     where: str
     annotator: str
     row: Mapping[str, Any]
-    value: float
+    value: tuple[float, ...]
     digest: str
     file: str
 
@@ -90,7 +90,9 @@ def read_answers(
             continue
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         first = seen.setdefault(digest, stem)
-        if first != stem and any(row[form.answer] and not row.get("annotator") for _, row in rows):
+        if first != stem and any(
+            row[form.answer[0]] and not row.get("annotator") for _, row in rows
+        ):
             refused.append(
                 (
                     where,
@@ -113,10 +115,10 @@ def _lines(
 ) -> Iterator[Line]:
     for number, row in rows:
         place = f"{where}, line {number}"
-        if row[form.answer] in (None, ""):
+        if row[form.answer[0]] in (None, ""):
             continue
         try:
-            value = form.value(row[form.answer])
+            value = form.value([row[column] for column in form.answer])
         except ValueError as error:
             refused.append((place, str(error)))
             continue
@@ -161,7 +163,7 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
         file = pq.ParquetFile(io.BytesIO(data))
         _check_columns(file.schema_arrow.names, form)
         # Other columns may hold anything.
-        wanted = [form.question, form.answer, "annotator", "name"]
+        wanted = [form.question, *form.answer, "annotator", "name"]
         used = [column for column in wanted if column in file.schema_arrow.names]
         return list(enumerate(file.read(columns=used).to_pylist(), 1))
     try:
@@ -186,7 +188,7 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
 
 
 def _check_columns(found: Sequence[str], form: Form) -> None:
-    for column in (form.question, form.answer):
+    for column in (form.question, *form.answer):
         if column not in found:
             only = f"it has no column {column!r}, only {', '.join(found)}"
             commas = "; save it with commas between the cells" if ";" in "".join(found) else ""

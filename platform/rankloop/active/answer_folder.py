@@ -6,15 +6,17 @@ import io
 import statistics
 import textwrap
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rankloop.active.answer_files import read_answers
+from rankloop.active.answer_files import Line, Refused, read_answers
 from rankloop.active.campaign import Campaign
-from rankloop.active.forms import FORMS
+from rankloop.active.forms import FORMS, Form
+from rankloop.active.head_points import gathered, points_label
 from rankloop.active.label_source import Answers
 from rankloop.active.labels import Answer, Label
+from rankloop.datasets.crowds import points_in_photograph
 from rankloop.errors import DataError, ImageError
 from rankloop.images import encode
 from rankloop.storage import Folder
@@ -29,10 +31,6 @@ name. The column annotator may say who you are; without it the file's name does.
 answer: {together}. Of several answers of yours to the same the newest counts. Files may be added at
 any time; one that is added later counts in the next round.
 """
-_TOGETHER = {
-    "score": "scores of an image are averaged",
-    "better": "the majority decides, and a tie is for neither",
-}
 
 
 @dataclass(frozen=True)
@@ -60,20 +58,22 @@ class AnswerFolder:
             return
         load = campaign.data({}).load
         files: dict[str, str] = {}
+        sizes: dict[str, list[int]] = {}
         unreadable = []
         for place, name in enumerate(questions, 1):
             # Of this question in this request alone: an answer to another is never taken for it.
             digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
             stem = f"{number:03d}-{place:04d}-{digest.hexdigest()}"
             try:
-                shown = [encode(load(row)) for row in campaign.rows_of(name)]
+                images = [load(row) for row in campaign.rows_of(name)]
             except ImageError as error:
                 # Gone since the campaign began.
                 unreadable.append([name, str(error)])
                 continue
-            for side, data in zip(form.sides, shown, strict=True):
-                (request / "images").write_bytes(f"{stem}{side}.png", data)
-            files[f"{stem}.png" if len(shown) == 1 else stem] = name
+            for side, image in zip(form.sides, images, strict=True):
+                (request / "images").write_bytes(f"{stem}{side}.png", encode(image))
+            files[f"{stem}.png" if len(images) == 1 else stem] = name
+            sizes[name] = [images[0].shape[1], images[0].shape[0]]
         if not files:
             raise DataError(
                 f"none of the {len(questions)} {form.question}s to ask about can be shown, the "
@@ -92,15 +92,16 @@ class AnswerFolder:
             question=form.question,
             sides=" (PAIR-a.png and PAIR-b.png)" if campaign.asks_pairs else "",
             task=task,
-            together=_TOGETHER[form.answer],
+            together=form.together,
         )
         paragraphs = [textwrap.fill(part, 80) for part in text.split("\n\n")]
         request.write_bytes("instructions.txt", ("\n\n".join(paragraphs) + "\n").encode())
         buffer = io.StringIO(newline="")
-        lines = [[file, "", "", _harmless(name)] for file, name in files.items()]
-        csv.writer(buffer).writerows([[form.question, form.answer, "annotator", "name"], *lines])
+        blank = [""] * (len(form.answer) + 1)
+        lines = [[file, *blank, _harmless(name)] for file, name in files.items()]
+        csv.writer(buffer).writerows([[form.question, *form.answer, "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
-        request.write_json(LIST, {"files": files, "unreadable": unreadable})
+        request.write_json(LIST, {"files": files, "sizes": sizes, "unreadable": unreadable})
 
     def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Read all answers to this request and those before it.
@@ -110,8 +111,9 @@ class AnswerFolder:
         """
         form = FORMS[campaign.method.learns_from]
         requests = [_request(campaign, cycle) for cycle in range(number + 1)]
-        lists = [request.read_json(LIST)["files"] for request in requests if request.has(LIST)]
-        shown = {file: name for files in lists for file, name in files.items()}
+        lists = [request.read_json(LIST) for request in requests if request.has(LIST)]
+        shown = {file: name for found in lists for file, name in found["files"].items()}
+        sizes = {name: size for found in lists for name, size in found.get("sizes", {}).items()}
         # What the form calls a question is never taken for the data set's own name.
         known = {name.strip(): name for name in shown.values()} | shown
         # Those of this cycle are there if it was cut off.
@@ -119,7 +121,6 @@ class AnswerFolder:
         taken = campaign.taken_files(number + 1)
         refused: list[tuple[str, str]] = []
         unusual: list[tuple[str, str]] = []
-        span = None if campaign.asks_pairs else _known_range(campaign)
         lines = read_answers(
             [request / ANSWERS for request in requests],
             form,
@@ -127,28 +128,27 @@ class AnswerFolder:
             taken=taken,
             settled_seconds=self.settled_seconds,
         )
-        for line in lines:
-            given = str(line.row[form.question])
-            name = known.get(given.strip())
-            if name is None:
-                refused.append((line.where, f"{form.question} {given!r} was not asked about"))
-                continue
-            if not _names(line.row.get("name"), name):
-                why = f"{given} is {name!r}, not {line.row['name']!r}"
-                refused.append((line.where, why))
-                continue
-            odd, off = _oddity(line.value, span)
+        asked_about = _asked_about(lines, known, form, refused)
+        if campaign.method.learns_from == "points":
+            found = gathered(asked_about, sizes, refused)
+        else:
+            found = [
+                (Answer(name, line.annotator, line.value[0], line.digest, line.file), line)
+                for name, line in asked_about
+            ]
+        span = None if campaign.asks_pairs else _known_range(campaign)
+        for answer, line in found:
+            odd, off = _oddity(answer, span)
             if odd:
                 (refused if off else unusual).append((line.where, odd))
             if not off:
-                answer = Answer(name, line.annotator, line.value, line.digest, line.file)
-                key = (name, line.annotator)
+                key = (answer.question, answer.annotator)
                 # What was taken in has had its turn: a file that was touched since is not newer.
                 said[key] = said.get(key, answer) if line.digest in taken else answer
-        of_each: dict[str, list[float]] = defaultdict(list)
+        of_each: dict[str, list[Answer]] = defaultdict(list)
         for key in sorted(said):
-            of_each[key[0]].append(said[key].value)
-        labels = {name: _label(values) for name, values in of_each.items()}
+            of_each[key[0]].append(said[key])
+        labels = {name: _label(campaign, name, some) for name, some in of_each.items()}
         spreads = [(name, label.spread) for name, label in labels.items() if label.spread]
         asked = [name for name in questions if name in shown.values()]
         return Answers(
@@ -160,6 +160,21 @@ class AnswerFolder:
             unusual=unusual,
             disagreements=sorted(spreads, key=lambda entry: -entry[1]),
         )
+
+
+def _asked_about(
+    lines: Iterable[Line], known: Mapping[str, str], form: Form, refused: Refused
+) -> Iterator[tuple[str, Line]]:
+    """Yield lines with the question that they answer."""
+    for line in lines:
+        given = str(line.row[form.question])
+        name = known.get(given.strip())
+        if name is None:
+            refused.append((line.where, f"{form.question} {given!r} was not asked about"))
+        elif not _names(line.row.get("name"), name):
+            refused.append((line.where, f"{given} is {name!r}, not {line.row['name']!r}"))
+        else:
+            yield name, line
 
 
 def _request(campaign: Campaign, number: int) -> Folder:
@@ -176,10 +191,14 @@ def _span(known: tuple[float, float] | None) -> str:
     return f"; known ones are from {known[0]:.4g} to {known[1]:.4g}" if known else ""
 
 
-def _oddity(value: float, known: tuple[float, float] | None) -> tuple[str, bool]:
+def _oddity(answer: Answer, known: tuple[float, float] | None) -> tuple[str, bool]:
     """What is odd about a score, or "", and whether it is too far off to count."""
+    value = answer.value
     if known is None or known[0] <= value <= known[1]:
         return "", False
+    if answer.points is not None:
+        what = f"{value:g} heads are outside the known numbers, {known[0]:g} to {known[1]:g}"
+        return f"{what}; they count", False
     low, high = known
     width = high - low
     off = value < low - width or value > high + width
@@ -198,6 +217,12 @@ def _harmless(name: str) -> str:
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
-def _label(values: Sequence[float]) -> Label:
+def _label(campaign: Campaign, name: str, answers: Sequence[Answer]) -> Label:
+    if campaign.method.learns_from == "points":
+        label = points_label(answers)
+        (row,) = campaign.rows_of(name)
+        entry = campaign.dataset.images.slice(row, 1).to_pylist()[0]
+        return replace(label, points=points_in_photograph(entry, label.points or ()))
+    values = [answer.value for answer in answers]
     spread = statistics.stdev(values) if len(values) > 1 else None
     return Label(statistics.fmean(values), spread, len(values))

@@ -90,6 +90,11 @@ class Campaign:
         """Whether a question is which of two images is better, rather than the score of one."""
         return self.method.learns_from == "pairs"
 
+    @property
+    def asks_points(self) -> bool:
+        """Whether an answer is where the heads of an image are."""
+        return self.method.learns_from == "points"
+
     @cached_property
     def config(self) -> Any:
         """The method's configuration."""
@@ -255,7 +260,8 @@ class Campaign:
 
     def _with_scores(self, labels: Mapping[str, Label]) -> Dataset:
         images, names = self.dataset.images, self.image_names
-        for column in ("score", "spread"):
+        columns = ["score", "spread", *(["points"] if self.asks_points else [])]
+        for column in columns:
             values = images[column].to_pylist()
             for row, name in enumerate(names):
                 if name in labels:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+_POINTS = pa.list_(pa.list_(pa.float64()))
 _SCHEMA = pa.schema(
     [
         pa.field("question", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("spread", pa.float64()),
         pa.field("annotators", pa.int64(), nullable=False),
+        pa.field("points", _POINTS),
     ]
 )
 
@@ -21,6 +23,7 @@ _ANSWER_SCHEMA = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
         pa.field("digest", pa.string(), nullable=False),
         pa.field("file", pa.string(), nullable=False),
+        pa.field("points", _POINTS),
     ]
 )
 
@@ -34,11 +37,13 @@ class Label:
             better, -1 where b is, 0 for neither: its sign is the majority's.
         spread: their standard deviation; None where it is not known, as of one annotator.
         annotators: how many they are.
+        points: heads as (x, y) in pixels of the photograph; None where a label is a score alone.
     """
 
     score: float
     spread: float | None = None
     annotators: int = 1
+    points: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,10 @@ class Answer:
     Attributes:
         question: name of the image, or of the pair.
         annotator: who.
-        value: as in `Label`.
+        value: as the score of a `Label`.
         digest: of the content of the file that said so.
         file: its name without the ending, when it was first seen.
+        points: heads as (x, y) in pixels of the image that was shown; None for a score alone.
     """
 
     question: str
@@ -58,6 +64,7 @@ class Answer:
     value: float
     digest: str = ""
     file: str = ""
+    points: list[list[float]] | None = None
 
 
 def labels_table(labels: Mapping[str, Label]) -> pa.Table:
@@ -69,6 +76,7 @@ def labels_table(labels: Mapping[str, Label]) -> pa.Table:
             [labels[name].score for name in names],
             [labels[name].spread for name in names],
             [labels[name].annotators for name in names],
+            [labels[name].points for name in names],
         ],
         schema=_SCHEMA,
     )
@@ -77,9 +85,15 @@ def labels_table(labels: Mapping[str, Label]) -> pa.Table:
 def labels_of(table: pa.Table) -> dict[str, Label]:
     """Return the labels of a table, by question."""
     return {
-        row["question"]: Label(row["score"], row["spread"], row["annotators"])
+        row["question"]: Label(
+            row["score"], row["spread"], row["annotators"], _points(row.get("points"))
+        )
         for row in table.to_pylist()
     }
+
+
+def _points(found: Sequence[Sequence[float]] | None) -> tuple[tuple[float, float], ...] | None:
+    return None if found is None else tuple((x, y) for x, y in found)
 
 
 def answers_table(answers: Sequence[Answer]) -> pa.Table:

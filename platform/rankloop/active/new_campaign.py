@@ -87,7 +87,10 @@ def _check_first_labels(campaign: Campaign) -> None:
         labels = {question: campaign.truth[question] for question in questions}
     else:
         # The best that people can answer: no two scores are equal.
-        labels = {question: Label(float(1 + i)) for i, question in enumerate(questions)}
+        labels = {
+            question: Label(float(1 + i), points=((0.0, 0.0),))
+            for i, question in enumerate(questions)
+        }
     try:
         campaign.method.streams(campaign.config, campaign.data(labels), plan.seed)
     except (ConfigError, DataError) as error:
@@ -130,11 +133,13 @@ def _write_images(folder: Folder, images: pa.Table) -> None:
 
 def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:
     truth: dict[str, Label] = {}
-    rows = images.select(["image", "split", "score", "spread"]).to_pylist()
+    columns = ["score", "spread", "points"]
+    rows = images.select(["image", "split", *columns]).to_pylist()
     for row in rows:
         if row["split"] == "train" and row["score"] is not None:
-            truth[row["image"]] = Label(row["score"], row["spread"])
-    for column in ("score", "spread"):
+            points = None if row["points"] is None else tuple((x, y) for x, y in row["points"])
+            truth[row["image"]] = Label(row["score"], row["spread"], points=points)
+    for column in columns:
         values = [None if row["image"] in truth else row[column] for row in rows]
         images = with_column(images, column, values)
     return images, truth

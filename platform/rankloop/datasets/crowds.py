@@ -1,6 +1,6 @@
 """Photographs of crowds with what is known of them, all in the same pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,27 @@ def load_crowd(row: Mapping[str, Any]) -> CrowdPhotograph:
         raise ImageError(f"{row['uri']}: {error}") from error
     here = inside_image(points, image.shape[0], image.shape[1])
     return CrowdPhotograph(image, points[here], region, int(len(here) - here.sum()))
+
+
+def points_in_photograph(
+    row: Mapping[str, Any], points: Sequence[tuple[float, float]]
+) -> tuple[tuple[float, float], ...]:
+    """Return points of an image as `load_crowd` gives it in pixels of its photograph.
+
+    Args:
+        row: as `load_crowd` takes it.
+        points: x and y in pixels of the shrunk and cropped image.
+
+    Raises:
+        ImageError: the photograph was shrunk and cannot be read.
+    """
+    found = np.reshape(points, (-1, 2)).astype(np.float64)
+    if row["crop"] is not None:
+        found = found + row["crop"][:2]
+    if row["longest_side"] is not None:
+        whole = decode(read_bytes(row["uri"]))
+        found = _scaled(found, shrink(whole, row["longest_side"]).shape, whole.shape)
+    return tuple((float(x), float(y)) for x, y in found)
 
 
 def _scaled(points: Any, before: tuple[int, ...], after: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,150 @@
+"""Campaigns that ask where heads are: held-out points, and files with a line per head."""
+
+import csv
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dropped_answers import SOURCE, drop
+from rankloop.active.campaign import SELECTED, Campaign
+from rankloop.active.conductor import Orders, drive
+from rankloop.active.cycle import Resources
+from rankloop.active.labels import Label
+from rankloop.active.view import curve
+from rankloop.datasets.arrow import with_column
+from rankloop.datasets.dataset import Dataset, split_indices
+from rankloop.datasets.opening import open_dataset
+from rankloop.methods.counting import counted_rows, cropped_rows
+from rankloop.storage import open_folder
+
+
+@pytest.fixture(scope="module")
+def discs() -> Dataset:
+    return open_dataset(["discs"], seed=0, learns_from="points")
+
+
+@pytest.fixture
+def campaign(make_campaign, discs) -> Campaign:
+    return make_campaign(method="counting", dataset=discs)
+
+
+@pytest.fixture
+def asked_points(make_campaign, discs) -> tuple[Campaign, list[str], Path]:
+    """A campaign whose images 0 to 3 are asked about; the others are counted already."""
+    rows = split_indices(discs, "train")[:4].tolist()
+    names = sorted(discs.images["image"][row].as_py() for row in rows)
+    images = discs.images
+    for name in ("score", "points"):
+        values = images[name].to_pylist()
+        for row in rows:
+            values[row] = None
+        images = with_column(images, name, values)
+    data = replace(discs, images=images)
+    campaign = make_campaign(method="counting", dataset=data, labelling="folder")
+    assert sorted(campaign.items) == names
+    campaign.cycle(0).write_json(SELECTED, {"items": names})
+    SOURCE.ask(campaign, 0, names)
+    return campaign, names, Path(SOURCE.where(campaign, 0))
+
+
+def test_held_out_points_are_hidden_and_come_back_as_they_were(campaign, discs):
+    before = {row["image"]: row for row in discs.images.to_pylist()}
+    names = sorted(campaign.items)
+    assert len(names) == 24
+    empty = campaign.data({})
+    assert len(counted_rows(empty)) == 0
+    assert {row["points"] is None for row in empty.dataset.images.to_pylist()} == {True, False}
+    taken = {name: campaign.truth[name] for name in names[:3]}
+    data = campaign.data(taken)
+    for row in data.dataset.images.to_pylist():
+        if row["image"] in names[3:]:
+            assert row["points"] is row["score"] is None
+        else:
+            assert row["points"] == before[row["image"]]["points"]
+            assert row["score"] == before[row["image"]]["score"]
+    assert len(counted_rows(data)) == 3
+    # All that were unlabelled at first are ranked, those labelled since as well.
+    assert len(cropped_rows(data)) == 24
+
+
+def test_a_form_has_a_line_per_image_and_says_how_to_mark_heads(asked_points):
+    _, names, answers = asked_points
+    rows = list(csv.DictReader(io.StringIO((answers.parent / "form.csv").read_text())))
+    assert list(rows[0]) == ["image", "x", "y", "annotator", "name"]
+    assert [row["name"] for row in rows] == names
+    text = " ".join((answers.parent / "instructions.txt").read_text().split())
+    assert "one line for every head" in text
+    assert "none as x for an image without heads" in text
+
+
+def test_lines_of_an_image_are_its_heads(asked_points):
+    campaign, names, answers = asked_points
+    drop(
+        answers,
+        "anna.csv",
+        "image,x,y",
+        "000-0001.png,3.5,4",
+        "000-0002.png,none,",
+        "000-0001.png,159,159.4",
+        "000-0001.png,160,20",
+        "000-0001.png,7,",
+        "000-0003.png,,",
+    )
+    found = SOURCE.answers(campaign, 0, names)
+    assert found.labels == {
+        names[0]: Label(2.0, points=((3.5, 4.0), (159.0, 159.4))),
+        names[1]: Label(0.0, points=()),
+    }
+    assert list(found.missing) == names[2:]
+    reasons = [reason for _, reason in found.refused]
+    assert sorted(reasons) == [
+        "the head at 160, 20 is not in the image of 160 x 160 pixels",
+        "y '' is not a number",
+    ]
+    data = campaign.data(found.labels)
+    entries = {row["image"]: row for row in data.dataset.images.to_pylist()}
+    assert entries[names[0]]["score"] == 2.0
+    np.testing.assert_allclose(entries[names[0]]["points"], [[3.5, 4.0], [159.0, 159.4]])
+    assert entries[names[1]]["points"] == []
+
+
+def test_the_newest_file_of_an_annotator_counts_and_the_median_of_several(asked_points):
+    campaign, names, answers = asked_points
+    drop(answers, "anna.csv", "image,x,y", "000-0001.png,1,1")
+    drop(answers, "anna2.csv", "image,x,y,annotator", *["000-0001.png,2,2,anna"] * 2)
+    drop(answers, "ben.csv", "image,x,y", *["000-0001.png,3,3"] * 5)
+    drop(answers, "cy.csv", "image,x,y", *["000-0001.png,4,4"] * 3)
+    for age, name in enumerate(("cy", "ben", "anna2", "anna")):
+        moment = 1_700_000_000 - 100 * age
+
+        os.utime(answers / f"{name}.csv", (moment, moment))
+    label = SOURCE.answers(campaign, 0, names).labels[names[0]]
+    assert label == Label(3.0, pytest.approx(1.5275, abs=1e-3), 3, ((4.0, 4.0),) * 3)
+
+
+def test_numbers_far_from_the_known_ones_count_and_are_named(asked_points):
+    campaign, names, answers = asked_points
+    drop(answers, "anna.csv", "image,x,y", *["000-0001.png,3,3"] * 300)
+    found = SOURCE.answers(campaign, 0, names)
+    assert found.labels[names[0]].score == 300.0
+    assert "300 heads are outside the known numbers" in found.unusual[0][1]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_cycles_train_on_points_and_measure_errors(campaign, tmp_path):
+    orders = Orders(cycles=1, resources=Resources(workers=0, scoring_workers=0))
+    told: list[str] = []
+    storage = open_folder(str(tmp_path))
+    assert drive(campaign.folder, storage, orders, told.append) is None
+    entries = curve(campaign)
+    assert [entry["share"] for entry in entries] == pytest.approx([0.25, 0.5])
+    assert all(entry["metrics"]["test"]["mae"] > 0 for entry in entries)
+    assert any("validation MAE" in line for line in told)
+    assert (tmp_path / "active_learning" / "campaign" / "plots").exists()
+    labels = campaign.labels(2)
+    assert len(labels) == 12
+    assert all(label == campaign.truth[name] for name, label in labels.items())
