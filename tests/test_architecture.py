@@ -23,7 +23,7 @@ LEVELS = [
     {"streams", "training", "scoring", "previews"},
     {"tuning", "active"},
     {"command_line"},
-    {"sweep_job", "comparison_job"},
+    {"sweep_job", "comparison_job", "strategy_comparison"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # What a notebook may use with plain PyTorch.

@@ -101,6 +101,9 @@ def compare_on_splits(
     study: str,
     note: str,
     beside: Sequence[tuple[Method, Any, Sequence[Row]]] = (),
+    prepare: Callable[[int], Prepared] | None = None,
+    splits: Sequence[int] | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> str:
     """Run a comparison, or go on with one that was cut off; print its report, return its folder.
 
@@ -112,6 +115,9 @@ def compare_on_splits(
         study: which table the rows are of.
         note: what a reader must know of the paper's numbers.
         beside: other methods with their configurations and rows, which come first in the table.
+        prepare: number of a split to its data; by default (seed) to the data split by it.
+        splits: numbers of the splits; by default ``--seed`` and those after it, ``--splits`` many.
+        identity: further options that another result belongs to.
 
     Raises:
         ConfigError: ``--splits`` is below 1.
@@ -125,9 +131,10 @@ def compare_on_splits(
         "seeds": options.seeds,
         "splits": options.splits,
         "only": options.only,
+        **(identity or {}),
     }
-    prepare = split_data(options.data, method, config)
-    splits = [options.data.seed + number for number in range(options.splits)]
+    prepare = prepare or split_data(options.data, method, config)
+    splits = splits or [options.data.seed + number for number in range(options.splits)]
     folder = result_folder(options.storage, job, method.name, prepare(splits[0]), identity)
     storage = open_folder(options.storage)
     results = [

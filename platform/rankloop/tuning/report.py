@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from rankloop.metrics import metric_title
+from rankloop.metrics import higher_is_better, metric_title, turned
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
 
@@ -116,7 +116,7 @@ def _warning(result: Mapping[str, Any]) -> list[str]:
         found.get(role, {}).get("validation", {}).get(metric)
         for role in ("best", "best_supervised")
     )
-    if best is None or without is None or without <= best:
+    if best is None or without is None or turned(metric, without) <= turned(metric, best):
         return []
     images = result["split"]["validation"]["images"]
     return [
@@ -134,7 +134,8 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
     paired = any(column.split()[-1] in ("PLCC", "LCC", "RMSE") for column in columns)
     tests = [shown, *([beside] if beside and paired else [])]
     several = len(result.get("splits", [])) > 1
-    summary = median if several else spread
+    # Of errors the papers give the mean over folds.
+    summary = median if several and higher_is_better(metric) else spread
     rows = [
         [
             name,
@@ -159,8 +160,8 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
             f"{result['budget']['steps']} steps, {_network(result)}; "
             + (
                 "median (least to most) over splits and seeds"
-                if several
-                else "mean ± standard deviation over seeds"
+                if summary is median
+                else f"mean ± standard deviation over {'splits and ' if several else ''}seeds"
             ),
             "",
             table([*header, *(f"paper {column}" for column in columns)], rows),

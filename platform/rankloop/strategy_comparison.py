@@ -1,0 +1,186 @@
+"""Ways of selecting what to label, compared on whole campaigns with the same data and budget."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rankloop.active.campaign import Campaign, Plan
+from rankloop.active.conductor import Orders, drive_by_actor
+from rankloop.active.cycle import Resources
+from rankloop.active.new_campaign import create_campaign
+from rankloop.active.selection import Strategy
+from rankloop.active.view import curve
+from rankloop.figures import save_figures
+from rankloop.methods.method import Method
+from rankloop.metrics import higher_is_better, metric_title
+from rankloop.plots.learning_curve import learning_curve
+from rankloop.storage import Folder, open_folder
+from rankloop.training.evaluation import selection_metric
+from rankloop.training.experiment import prepare_data, result_folder, write_result
+from rankloop.tuning.report import spread, table
+
+
+def compare_strategies(
+    job: str,
+    method: Method,
+    options: Any,
+    *,
+    strategies: Sequence[Strategy],
+    cycles: int,
+    share: float,
+    pairs: int,
+    note: str,
+) -> str:
+    """Run a campaign for each seed and strategy, or go on with what was cut off.
+
+    Prints a table of the learning curves and returns the folder of the results, which holds the
+    campaigns, too.
+
+    Args:
+        job: name of the job, and of the folder of its results.
+        method: what is trained.
+        options: ComparisonOptions with the method's ``config``.
+        strategies: to compare.
+        cycles: T of Algorithm 1.
+        share: of the items that are labelled at first, and that each cycle asks about: S.
+        pairs: K of eq. 15.
+        note: what a reader must know of the paper's numbers.
+
+    Raises:
+        ConfigError: the method cannot learn from as few labels as the campaigns begin with.
+        LockedError: another driver is at work on one of them.
+    """
+    config = options.config
+    identity = {
+        "config": config.model_dump(mode="json"),
+        "data": options.data,
+        "seeds": options.seeds,
+        "strategies": list(strategies),
+        "cycles": cycles,
+        "share": share,
+        "pairs": pairs,
+    }
+    first = prepare_data(options.data, method, config)
+    folder = result_folder(options.storage, job, method.name, first, identity)
+    storage = open_folder(options.storage)
+    orders = Orders(cycles, Resources(options.workers, options.data_workers))
+    curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in strategies}
+    for seed in sorted(options.seeds):
+        for strategy in strategies:
+            print(f"{strategy} selection, seed {seed}", flush=True)
+            own = folder / f"{strategy}-seed-{seed}"
+            plan = _plan(method, options, first.data.dataset, strategy, seed, share, pairs)
+            campaign = create_campaign(own, plan, first.data.dataset)
+            drive_by_actor(own, storage, orders, lambda line: print(line, flush=True))
+            curves[strategy].append(curve(campaign))
+    metric = selection_metric(method, first.data.dataset)
+    write_result(
+        folder,
+        method,
+        config,
+        first.data.dataset,
+        seeds=sorted(options.seeds),
+        metrics={
+            name: {
+                "test": {
+                    f"{key}/{100 * entries[0]['share']:.0f} %": [
+                        entry["metrics"]["test"][key] for entry in entries
+                    ]
+                    for entries in zip(*found, strict=True)
+                    for key in (metric, *(["rmse"] if metric == "mae" else []))
+                }
+            }
+            for name, found in curves.items()
+        },
+        more={"selection_metric": metric, "cycles": cycles, "share": share, "note": note},
+    )
+    _draw(folder, method, campaign, metric, curves)
+    print(_report(method, campaign, metric, curves, options, note))
+    return str(folder)
+
+
+def _plan(
+    method: Method,
+    options: Any,
+    dataset: Any,
+    strategy: Strategy,
+    seed: int,
+    share: float,
+    pairs: int,
+) -> Plan:
+    return Plan(
+        method=method.name,
+        config=options.config.model_dump(mode="json"),
+        strategy=strategy,
+        labelling="held_out",
+        start=share,
+        step=share,
+        seed=seed,
+        warm_start=True,
+        pairs=pairs,
+        dataset={
+            "name": dataset.name,
+            "higher_is_better": dataset.higher_is_better,
+            "score_name": dataset.score_name,
+            "annotator": dataset.annotator,
+        },
+    )
+
+
+def _draw(
+    folder: Folder,
+    method: Method,
+    campaign: Campaign,
+    metric: str,
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+) -> None:
+    better = "higher" if higher_is_better(metric) else "lower"
+    lines = {
+        name: [
+            (entries[0]["share"], statistics.fmean(e["metrics"]["test"][metric] for e in entries))
+            for entries in zip(*found, strict=True)
+        ]
+        for name, found in curves.items()
+    }
+    figure = learning_curve(
+        lines,
+        metric=f"test {metric_title(metric)}, {better} is better",
+        title=f"{method.name} on {campaign.dataset.name}",
+    )
+    save_figures(folder, {"learning_curves.png": figure}, annotator=campaign.dataset.annotator)
+
+
+def _report(
+    method: Method,
+    campaign: Campaign,
+    metric: str,
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    options: Any,
+    note: str,
+) -> str:
+    names = [metric, *(["rmse"] if metric == "mae" else [])]
+    some = next(iter(curves.values()))
+    rows = [
+        [
+            f"{100 * some[0][place]['share']:.0f} %",
+            *(
+                spread([found[place]["metrics"]["test"][name] for found in of_strategy])
+                for name in names
+                for of_strategy in curves.values()
+            ),
+        ]
+        for place in range(len(some[0]))
+    ]
+    header = [f"test {metric_title(name)}, {strategy}" for name in names for strategy in curves]
+    return "\n".join(
+        [
+            "",
+            f"{method.name} on {campaign.dataset.name} (labels: {campaign.dataset.annotator}), "
+            f"seeds {sorted(options.seeds)}, {options.config.steps} steps per cycle; mean ± "
+            "standard deviation over seeds",
+            "",
+            table(["labelled", *header], rows),
+            "",
+            note,
+        ]
+    )
