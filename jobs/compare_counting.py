@@ -68,7 +68,6 @@ def _rows(study: Study, weights: str) -> list[Row]:
         ]
     counting = {"objective": "counting", "pairs": "efficient"}
     basic = {**counting, "multi_scale": False}
-    scaled = {**counting, "multi_scale": True}
     both = {"objective": "multi_task", "multi_scale": True}
     after = {"objective": "ranking_then_counting", "pairs": "efficient", "multi_scale": True}
     return [
