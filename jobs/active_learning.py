@@ -37,15 +37,16 @@ versions that the scorer puts into the right order.
   --resync     write what is in the campaign's folder to MLflow again
 
 rankiqa asks for scores: items are images, or, where the data name distortions, all levels of a
-distortion of a reference image. ssranking asks which of two images is better: items are pairs,
-drawn once: images without a score in a random circle, each with the next. Campaigns in one
---storage that differ in --name and --strategy alone are shown together.
+distortion of a reference image. counting asks where heads are. ssranking asks which of two images
+is better: items are pairs, drawn once: images without a score in a random circle, each with the
+next. Campaigns in one --storage that differ in --name and --strategy alone are shown together.
 
 Examples:
   python jobs/active_learning.py rankiqa --cycles 9 --data tid2013:TID2013 waterloo:WATERLOO
   python jobs/active_learning.py rankiqa --cycles 9 --data clive:CLIVE --strategy random
   python jobs/active_learning.py rankiqa --round --data clive:CLIVE folder:photos
   python jobs/active_learning.py ssranking --round --data pairs:votes.csv folder:photos
+  python jobs/active_learning.py counting --round --data shanghaitech:A folder:crowds
   python jobs/active_learning.py rankiqa --status
 
 A round's request is a folder with images, form.csv and instructions; answers are dropped into its
@@ -70,7 +71,7 @@ class ActiveOptions(JobOptions):
     """Options of jobs/active_learning.py."""
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "rankiqa"
-    """Method to train: rankiqa, qcn, gol or ssranking."""
+    """Method to train: rankiqa, qcn, gol, ssranking or counting."""
     name: str = "campaign"
     """Name of the campaign: its folder within --storage."""
     cycles: int | None = None

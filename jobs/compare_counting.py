@@ -13,6 +13,7 @@ from rankloop.command_line import at_least, parse, run_job
 from rankloop.comparison_job import (
     SplitComparisonOptions,
     check_comparison,
+    check_seeds,
     chosen_rows,
     compare_on_splits,
     split_data,
@@ -170,7 +171,8 @@ def _check(options: Any) -> None:
             raise ConfigError("--only has no rows to choose from in --study active: leave it out")
         if options.splits != 1:
             raise ConfigError("--splits has no use in --study active: give several --seeds")
-        check_comparison(COUNTING, options, [])
+        at_least(0, workers=options.workers, data_workers=options.data_workers or 0)
+        check_seeds(options.seeds)
 
 
 def _folds(options: Any) -> Any:

@@ -17,8 +17,9 @@ from rankloop.training.loop import Schedule
 from rankloop.training.single import run_training
 from rankloop.tuning.report import training_report
 
-DESCRIPTION = """Train one configuration of METHOD (ssranking, rankiqa, qcn or gol) and evaluate it
-on validation and test data. Each METHOD has options of its own, which --help after it lists.
+DESCRIPTION = """Train one configuration of METHOD (ssranking, rankiqa, qcn, gol or counting) and
+evaluate it on validation and test data. Each METHOD has options of its own, which --help after it
+lists.
 
 Examples:
   python jobs/train.py qcn --help
@@ -28,6 +29,7 @@ Examples:
   python jobs/train.py rankiqa --data clive:CLIVE folder:photos
   python jobs/train.py qcn --data koniq10k:KONIQ
   python jobs/train.py gol --data clive:CLIVE --split 80-20 --backbone resnet18
+  python jobs/train.py counting --data shanghaitech:A folder:crowds
 
 Running the same command again goes on from the last checkpoint, also after kill -9. Results are in
 a folder within --storage, whose path is the last line printed: checkpoint (for jobs/score.py),
@@ -43,7 +45,7 @@ class TrainOptions(JobOptions):
     without Ray Train and Ray Data: the fastest way for a small network on one machine's CPU."""
 
     method: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="METHOD")]] = "ssranking"
-    """Method to train: ssranking, rankiqa, qcn or gol."""
+    """Method to train: ssranking, rankiqa, qcn, gol or counting."""
     checkpoint_every: int = 0
     """Steps between checkpoints; 0 means a tenth of --steps."""
     evaluate_every: int = 0

@@ -55,9 +55,7 @@ def check_comparison(method: Method, options: Any, rows: Sequence[Row]) -> None:
     """
     at_least(0, data_workers=options.data_workers or 0)
     at_least(1, workers=options.workers)
-    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
-        given = " ".join(map(str, options.seeds)) or "without a value"
-        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
+    check_seeds(options.seeds)
     varied = {name: value for row in rows for name, value in row.values.items()}
     refuse_swept(options.config, varied, options.smoke, method=method.name)
     given = options.config.model_dump()
@@ -66,6 +64,17 @@ def check_comparison(method: Method, options: Any, rows: Sequence[Row]) -> None:
             make_config(type(options.config), {**given, **row.values})
         except ConfigError as error:
             raise ConfigError(f"row {row.name!r}: {error}") from error
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse no seeds, and one that is given twice.
+
+    Raises:
+        ConfigError: says which were given.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        given = " ".join(map(str, seeds)) or "without a value"
+        raise ConfigError(f"--seeds {given}: give at least one seed, and each once")
 
 
 def chosen_rows(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:

@@ -10,11 +10,13 @@ from rankloop.active.cycle import Resources
 from rankloop.active.new_campaign import create_campaign
 from rankloop.active.selection import Strategy
 from rankloop.active.view import curve
+from rankloop.cluster import connected
 from rankloop.figures import save_figures
 from rankloop.methods.method import Method
 from rankloop.metrics import higher_is_better, metric_title
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, open_folder
+from rankloop.tracking import ui_command
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import prepare_data, result_folder, write_result
 from rankloop.tuning.report import spread, table
@@ -65,14 +67,15 @@ def compare_strategies(
     storage = open_folder(options.storage)
     orders = Orders(cycles, Resources(options.workers, options.data_workers))
     curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in strategies}
-    for seed in sorted(options.seeds):
-        for strategy in strategies:
-            print(f"{strategy} selection, seed {seed}", flush=True)
-            own = folder / f"{strategy}-seed-{seed}"
-            plan = _plan(method, options, first.data.dataset, strategy, seed, share, pairs)
-            campaign = create_campaign(own, plan, first.data.dataset)
-            drive_by_actor(own, storage, orders, lambda line: print(line, flush=True))
-            curves[strategy].append(curve(campaign))
+    with connected():
+        for seed in sorted(options.seeds):
+            for strategy in strategies:
+                print(f"{strategy} selection, seed {seed}", flush=True)
+                own = folder / f"{strategy}-seed-{seed}"
+                plan = _plan(method, options, first.data.dataset, strategy, seed, share, pairs)
+                campaign = create_campaign(own, plan, first.data.dataset)
+                drive_by_actor(own, storage, orders, lambda line: print(line, flush=True))
+                curves[strategy].append(curve(campaign))
     metric = selection_metric(method, first.data.dataset)
     write_result(
         folder,
@@ -96,6 +99,7 @@ def compare_strategies(
     )
     _draw(folder, method, campaign, metric, curves)
     print(_report(method, campaign, metric, curves, options, note))
+    print(f"see the campaigns in MLflow: {ui_command(storage)}")
     return str(folder)
 
 

@@ -1,0 +1,79 @@
+"""Jobs of counting refuse what cannot be, before they start anything."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("job", "arguments", "expected"),
+    [
+        ("tune_counting.py", ["--backbones"], "--backbones"),
+        ("tune_counting.py", ["--crops", "4"], "--crops 4 would be ignored"),
+        ("tune_counting.py", ["--objective", "counting"], "has no weight to sweep"),
+        ("compare_counting.py", ["--pairs", "hard"], "--pairs hard would be ignored"),
+        ("compare_counting.py", ["--only", "Basic"], "the nearest is 'Basic CNN'"),
+        ("compare_counting.py", ["--study", "transfer"], "--target READER:PATH go together"),
+        ("compare_counting.py", ["--target", "discs"], "--target READER:PATH go together"),
+        ("compare_counting.py", ["--five-fold"], "one data source ucf_cc_50:PATH"),
+        ("compare_counting.py", ["--study", "active", "--only", "x"], "--only has no rows"),
+        ("compare_counting.py", ["--study", "active", "--splits", "2"], "give several --seeds"),
+        ("compare_counting.py", ["--study", "active", "--cycle-share", "2"], "--cycle-share 2.0"),
+        ("compare_counting.py", ["--study", "active", "--seeds", "1", "1"], "each once"),
+        ("train.py", ["counting", "--tile-side", "100"], "tile_side 100 must be a multiple"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(job, arguments, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    # The method of jobs/train.py comes first.
+    given = [*arguments, "--data", "folder:nowhere"]
+    monkeypatch.setattr(sys, "argv", [job, *given])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / "jobs" / job), run_name="__main__")
+    assert stopped.value.code not in (0, None)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    return lambda name: runpy.run_path(str(ROOT / "jobs" / name), run_name="imported")
+
+
+def test_every_trial_can_be_trained_and_the_first_is_the_papers(jobs):
+    job = jobs("tune_counting.py")
+    from rankloop.methods.configuration import make_config
+    from rankloop.methods.counting_config import CountingConfig
+    from search_spaces import counting
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(40):
+        trial = study.ask()
+        values = counting.space(trial)
+        assert trial.params == values
+        make_config(CountingConfig, values)
+    study.enqueue_trial(counting.PAPER)
+    assert counting.space(study.ask()) == counting.PAPER
+    defaults = CountingConfig()
+    assert {name: getattr(defaults, name) for name in counting.PAPER} == counting.PAPER
+    assert "higher" not in job["DESCRIPTION"]
+
+
+def test_the_rows_of_the_ablation_differ_as_the_paper_says(jobs):
+    rows = {row.name: row.values for row in jobs("compare_counting.py")["_rows"]("ablation", "w")}
+    assert rows["Basic CNN"]["weights"] == "none"
+    assert all(rows[name]["weights"] == "w" for name in rows if name != "Basic CNN")
+    assert [name for name, values in rows.items() if not values["multi_scale"]] == [
+        "Basic CNN",
+        "+ Pre-trained model",
+    ]
+    objectives = [values["objective"] for values in rows.values()]
+    assert objectives == ["counting"] * 3 + ["ranking_then_counting"] + ["multi_task"] * 3
+    assert [values["pairs"] for values in rows.values()][-3:] == ["random", "hard", "efficient"]
