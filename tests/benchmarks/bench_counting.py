@@ -1,0 +1,173 @@
+"""Counting: rows of streams beside a DataLoader, waiting, and inference beside the forward pass.
+
+    python tests/benchmarks/bench_counting.py --data shanghaitech:A [--backbone resnet18]
+
+Streams of patches and of nested crops take turns with a plain torch DataLoader that makes the same
+rows on as many cores; photographs are decoded from their files by both. Inference scores whole JPEG
+files of 1024 x 768 pixels, decoding included, beside the network's forward pass on decoded ones, on
+as many threads. Medians of several turns, ratios of paired ones.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "platform"))
+
+import cv2
+import numpy as np
+import torch
+from bench_streams import data_loader, ours, rows_per_second
+
+from rankloop.cluster import connected
+from rankloop.datasets.options import DataOptions
+from rankloop.methods.counting import COUNTING
+from rankloop.methods.counting_config import CountingConfig
+from rankloop.methods.method import OpenStreams
+from rankloop.scoring.pipeline import scores_in_process
+from rankloop.scoring.scorer import ImageScorer
+from rankloop.storage import open_folder
+from rankloop.streams.batches import plain_batches
+from rankloop.streams.ray_batches import ray_batches
+from rankloop.training.experiment import Prepared, prepare_data
+from rankloop.training.loop import Schedule, train
+
+HEIGHT, WIDTH = 768, 1024
+STREAM_GOAL, WAITING_GOAL, INFERENCE_GOAL = 1.0, 0.05, 0.9
+STEPS, WARM_UP = 12, 4
+
+
+def streams(prepared: Prepared, config: CountingConfig, options: argparse.Namespace) -> None:
+    """Print rows per second of both streams."""
+    print(f"{'rows/s':44} {'each':>8} {'DataLoader':>11} {'ratio':>7}   goal")
+    ways = {
+        f"ray_batches, {options.workers} workers": (
+            partial(ours, partial(ray_batches, data_workers=options.workers)),
+            options.workers,
+        ),
+        "plain_batches, 1 thread": (partial(ours, plain_batches), 1),
+    }
+    for name, stream in COUNTING.streams(config, prepared.data, 0).items():
+        for way, (open_way, workers) in ways.items():
+            found = [
+                (
+                    rows_per_second(open_way, stream, options.batches),
+                    rows_per_second(partial(data_loader, workers=workers), stream, options.batches),
+                )
+                for _ in range(options.repeats)
+            ]
+            each, beside = (statistics.median(column) for column in zip(*found, strict=True))
+            ratio = statistics.median(a / b for a, b in found)
+            print(
+                f"{name + ', ' + way:44} {each:>8.1f} {beside:>11.1f} {ratio:>7.2f}"
+                f"   >= {STREAM_GOAL}",
+                flush=True,
+            )
+
+
+def waiting(prepared: Prepared, config: CountingConfig, open_streams: OpenStreams) -> float:
+    """Share of training time that goes into fetching the next batch, once under way."""
+    waits: list[float] = []
+    started = 0.0
+
+    def watched(*arguments: object) -> object:
+        nonlocal started
+        batches = open_streams(*arguments)  # type: ignore[arg-type]
+        for step in range(config.steps):
+            if step == WARM_UP:
+                started = time.perf_counter()
+            before = time.perf_counter()
+            batch = next(batches)
+            if step >= WARM_UP:
+                waits.append(time.perf_counter() - before)
+            yield batch
+
+    ended = 0.0
+
+    def step_done(done: int) -> None:
+        nonlocal ended
+        ended = time.perf_counter()
+
+    with tempfile.TemporaryDirectory() as name:
+        train(
+            COUNTING,
+            config,
+            prepared.data,
+            open_folder(name),
+            seed=0,
+            schedule=Schedule(config.steps, config.steps),
+            open_streams=watched,  # type: ignore[arg-type]
+            on_step=step_done,
+        )
+    return sum(waits) / (ended - started)
+
+
+def waits(prepared: Prepared, config: CountingConfig, options: argparse.Namespace) -> None:
+    """Print the share of time that a training step waits."""
+    print(f"\n{'waiting for data':44} {'share':>8}   goal")
+    ways: dict[str, OpenStreams] = {
+        "plain_batches": plain_batches,
+        "ray_batches, 1 worker": partial(ray_batches, data_workers=1),
+    }
+    few = config.model_copy(update={"steps": STEPS})
+    for way, open_streams in ways.items():
+        shares = [waiting(prepared, few, open_streams) for _ in range(options.repeats)]
+        print(f"{way:44} {statistics.median(shares):>8.1%}   < {WAITING_GOAL:.0%}", flush=True)
+
+
+def inference(config: CountingConfig, options: argparse.Namespace) -> None:
+    """Print images per second of whole files beside the forward pass alone."""
+    model = COUNTING.build(config, 0).eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    scorer = ImageScorer(COUNTING, config, model.to(device), device)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    image = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    batch = torch.tensor(image).permute(2, 0, 1)[None].to(device)
+    with tempfile.TemporaryDirectory() as name:
+        file = str(Path(name) / "photo.jpg")
+        cv2.imwrite(file, image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        found = []
+        for turn in range(options.repeats + 1):
+            started = time.perf_counter()
+            with torch.inference_mode():
+                for _ in range(options.images):
+                    float(COUNTING.predict(model, batch)[0])
+            forward = time.perf_counter() - started
+            started = time.perf_counter()
+            done = sum(len(some) for some in scores_in_process(scorer, [file] * options.images, 1))
+            assert done == options.images
+            if turn:
+                found.append((options.images / (time.perf_counter() - started), forward))
+    each = statistics.median(speed for speed, _ in found)
+    alone = statistics.median(options.images / forward for _, forward in found)
+    ratio = statistics.median(speed * forward / options.images for speed, forward in found)
+    print(f"\n{'inference, images/s of 1024 x 768':44} {'files':>8} {'forward':>11} {'ratio':>7}")
+    print(f"{config.backbone:44} {each:>8.2f} {alone:>11.2f} {ratio:>7.2f}   >= {INFERENCE_GOAL}")
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=["discs"])
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--images", type=int, default=8)
+    options = parser.parse_args()
+    config = CountingConfig(
+        backbone=options.backbone, weights="none", labelled_images=5, ranked_images=5
+    )
+    prepared = prepare_data(DataOptions(data=tuple(options.data)), COUNTING, config)
+    with connected():
+        streams(prepared, config, options)
+        waits(prepared, config, options)
+    inference(config, options)
+
+
+if __name__ == "__main__":
+    main()
