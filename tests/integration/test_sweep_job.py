@@ -143,6 +143,7 @@ def test_a_second_driver_on_the_same_folder_is_refused(tmp_path):
     kill_driver(first)
 
 
+@pytest.mark.slow
 def test_when_all_trials_fail_the_job_fails_and_shows_the_first_traceback(tmp_path):
     (tmp_path / "damaged.safetensors").write_bytes(b"no weights")
     weights = str(tmp_path / "damaged.safetensors")

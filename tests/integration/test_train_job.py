@@ -48,6 +48,7 @@ def test_stopped_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_ru
         assert result["versions"]["ray"]
 
 
+@pytest.mark.slow
 def test_rows_that_workers_cannot_share_are_refused_in_one_line(tmp_path):
     process = start("train.py", tmp_path / "results", *TRAIN, "--workers", "3")
     output, _ = process.communicate(timeout=200)
