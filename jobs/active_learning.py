@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 import tyro
 
 from rankloop.active.answer_folder import SETTLED_SECONDS, AnswerFolder
-from rankloop.active.campaign import PLAN, Campaign, Labelling, Plan, open_campaign
+from rankloop.active.campaign import PLAN, Campaign, Labelling, Plan, described, open_campaign
 from rankloop.active.certainty import PAIRS
 from rankloop.active.conductor import Orders, drive_by_actor
 from rankloop.active.cycle import Resources, waits_for
@@ -199,13 +199,7 @@ def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
             "nothing is labelled, so that no round could be measured: add some labelled images, "
             "for example csv:FILE?higher_is_better=true"
         )
-    described = {
-        "name": dataset.name,
-        "higher_is_better": dataset.higher_is_better,
-        "score_name": dataset.score_name,
-        "annotator": dataset.annotator,
-    }
-    return create_campaign(folder, plan(described), dataset)
+    return create_campaign(folder, plan(described(dataset)), dataset)
 
 
 if __name__ == "__main__":

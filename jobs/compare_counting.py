@@ -52,7 +52,9 @@ points (or from those with points where all have them). Running the same command
 after any crash. The last line printed is the result folder."""
 
 NOTES = {
-    "ablation": "The paper's numbers are means of five folds of UCF_CC_50, VGG-16, 10,000 steps.",
+    "ablation": "The paper's numbers are means of five folds of UCF_CC_50, VGG-16, 10,000 steps; "
+    "without multi-scale it trains on whole images, here on squares of the images' own scale. Here "
+    "some of each fold's training images are for validation.",
     "transfer": "The paper's numbers are for ShanghaiTech A to UCF_CC_50, VGG-16, 10,000 steps.",
     "active": "In the paper (figure 7, ShanghaiTech A) certainty with 20 % of the labels does as "
     "well as random selection with 40 %.",
@@ -197,7 +199,7 @@ def _tested_on(options: Any) -> Any:
 
     @lru_cache(maxsize=1)
     def prepare(split: int) -> Prepared:
-        dataset = tested_on(whole(split).data.dataset, target)
+        dataset = tested_on(whole(split).data.dataset, target, COUNTING.learns_from)
         return Prepared(TrainingData(dataset, file_loader(dataset, None)), None)
 
     return prepare

@@ -13,6 +13,7 @@ from rankloop.cluster import refuse_temporary
 from rankloop.command_line import read, run_job
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError, DataError
+from rankloop.methods import find_method
 from rankloop.progress import counter
 from rankloop.scoring.bulk import IN_PROCESS_LIMIT, Summary, score_paths
 from rankloop.scoring.paths import expand_paths, images_of_sources
@@ -124,8 +125,8 @@ def _report(summary: Summary, output: Path) -> None:
     if summary.failed > len(summary.failures):
         print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
     direction = "higher" if summary.higher_is_better else "lower"
-    better = "more people" if summary.method == "counting" else "better"
-    print(f"{summary.method} scores: {direction} is {better}")
+    means = find_method(summary.method).higher_means or "better"
+    print(f"{summary.method} scores: {direction} is {means}")
     print(f"table: {output}")
 
 

@@ -10,12 +10,14 @@ from scipy import stats
 
 from rankloop.metrics import (
     UNDEFINED,
+    compared_value,
     higher_is_better,
     mae,
     metric_title,
     pair_accuracy,
     plcc,
     rmse,
+    shown_value,
     srocc,
     turned,
 )
@@ -161,6 +163,7 @@ def test_nothing_gives_nan_without_a_warning():
         lambda a, b: plcc(a, b, labels_higher_is_better=False),
         mae,
         rmse,
+        shown_value,
         pair_accuracy,
     ],
 )
@@ -178,6 +181,11 @@ def test_bad_values_and_shapes_are_refused(metric: Callable[..., float]):
 def test_errors_are_better_when_lower_and_turned_where_values_are_compared():
     assert all(higher_is_better(name) for name in ("srocc", "plcc/blur", "pair_accuracy"))
     assert not any(higher_is_better(name) for name in ("mae", "mae/0-24", "mae_spread/0", "rmse"))
+    assert compared_value("mae", {"mae": 7.0, "srocc": 0.1}) == -7.0
+    assert compared_value("srocc", {"mae": 7.0, "srocc": 0.1}) == 0.1
+    assert compared_value("mae", {"mae": float("nan")}) == compared_value("mae", {}) == UNDEFINED
+    assert shown_value("mae", -7.0) == "7.0000"
+    assert shown_value("mae", UNDEFINED) == "undefined"
     assert turned("mae", 7.0) == -7.0
     assert turned("srocc", 0.5) == 0.5
     assert turned("mae", turned("mae", 3.0)) == 3.0

@@ -35,6 +35,11 @@ _FROM_16_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
 _EXIF_ORIENTATION = 0x0112
 
 
+def shown_uri(uri: str) -> str:
+    """Return a URI for messages: one that holds its content is cut off."""
+    return f"{uri[:40]}…" if uri.startswith(_DATA_PREFIX) else uri
+
+
 def read_bytes(uri: str) -> bytes:
     """Return a file's content.
 

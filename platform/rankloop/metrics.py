@@ -4,6 +4,9 @@ In all of them 1-D arrays are taken as float64, and a NaN or an infinity in the 
 with a ValueError that counts them. What the values do not define is NaN, without a warning.
 """
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
@@ -129,6 +132,22 @@ def higher_is_better(name: str) -> bool:
 def turned(name: str, value: float) -> float:
     """Turn a value of a metric so that higher is better, or back: errors get a minus."""
     return value if higher_is_better(name) else -value
+
+
+def compared_value(name: str, metrics: Mapping[str, float]) -> float:
+    """Return a metric as a value of which higher is better; UNDEFINED where it is none."""
+    value = metrics.get(name, math.nan)
+    return turned(name, value) if math.isfinite(value) else UNDEFINED
+
+
+def shown_value(name: str, value: float) -> str:
+    """Return a value that is `turned` as text, as it was."""
+    return "undefined" if value == UNDEFINED else f"{turned(name, value):.4f}"
+
+
+def direction(name: str) -> str:
+    """Return which values of a metric are better, in words."""
+    return "higher is better" if higher_is_better(name) else "lower is better"
 
 
 def metric_title(name: str) -> str:

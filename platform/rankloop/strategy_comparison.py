@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rankloop.active.campaign import Campaign, Plan
+from rankloop.active.campaign import Campaign, Plan, described
 from rankloop.active.conductor import Orders, drive_by_actor
 from rankloop.active.cycle import Resources
 from rankloop.active.new_campaign import create_campaign
@@ -13,7 +13,7 @@ from rankloop.active.view import curve
 from rankloop.cluster import connected
 from rankloop.figures import save_figures
 from rankloop.methods.method import Method
-from rankloop.metrics import higher_is_better, metric_title
+from rankloop.metrics import direction, metric_title
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, open_folder
 from rankloop.tracking import ui_command
@@ -90,7 +90,7 @@ def compare_strategies(
                         entry["metrics"]["test"][key] for entry in entries
                     ]
                     for entries in zip(*found, strict=True)
-                    for key in (metric, *(["rmse"] if metric == "mae" else []))
+                    for key in _shown(metric)
                 }
             }
             for name, found in curves.items()
@@ -122,13 +122,12 @@ def _plan(
         seed=seed,
         warm_start=True,
         pairs=pairs,
-        dataset={
-            "name": dataset.name,
-            "higher_is_better": dataset.higher_is_better,
-            "score_name": dataset.score_name,
-            "annotator": dataset.annotator,
-        },
+        dataset=described(dataset),
     )
+
+
+def _shown(metric: str) -> list[str]:
+    return [metric, "rmse"] if metric == "mae" else [metric]
 
 
 def _draw(
@@ -138,7 +137,6 @@ def _draw(
     metric: str,
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
 ) -> None:
-    better = "higher" if higher_is_better(metric) else "lower"
     lines = {
         name: [
             (entries[0]["share"], statistics.fmean(e["metrics"]["test"][metric] for e in entries))
@@ -148,7 +146,7 @@ def _draw(
     }
     figure = learning_curve(
         lines,
-        metric=f"test {metric_title(metric)}, {better} is better",
+        metric=f"test {metric_title(metric)}, {direction(metric)}",
         title=f"{method.name} on {campaign.dataset.name}",
     )
     save_figures(folder, {"learning_curves.png": figure}, annotator=campaign.dataset.annotator)
@@ -162,7 +160,7 @@ def _report(
     options: Any,
     note: str,
 ) -> str:
-    names = [metric, *(["rmse"] if metric == "mae" else [])]
+    names = _shown(metric)
     some = next(iter(curves.values()))
     rows = [
         [

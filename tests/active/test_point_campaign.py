@@ -16,8 +16,11 @@ from rankloop.active.cycle import Resources
 from rankloop.active.labels import Label
 from rankloop.active.view import curve
 from rankloop.datasets.arrow import with_column
+from rankloop.datasets.crowds import shown_crowd
 from rankloop.datasets.dataset import Dataset, split_indices
 from rankloop.datasets.opening import open_dataset
+from rankloop.errors import ConfigError
+from rankloop.images import encode
 from rankloop.methods.counting import counted_rows, cropped_rows
 from rankloop.storage import open_folder
 
@@ -68,7 +71,7 @@ def test_held_out_points_are_hidden_and_come_back_as_they_were(campaign, discs):
             assert row["score"] == before[row["image"]]["score"]
     assert len(counted_rows(data)) == 3
     # All that were unlabelled at first are ranked, those labelled since as well.
-    assert len(cropped_rows(data)) == 24
+    assert len(cropped_rows(data, campaign.config)) == 24
 
 
 def test_a_form_has_a_line_per_image_and_says_how_to_mark_heads(asked_points):
@@ -90,8 +93,6 @@ def test_lines_of_an_image_are_its_heads(asked_points):
         "000-0001.png,3.5,4",
         "000-0002.png,none,",
         "000-0001.png,159,159.4",
-        "000-0001.png,160,20",
-        "000-0001.png,7,",
         "000-0003.png,,",
     )
     found = SOURCE.answers(campaign, 0, names)
@@ -100,16 +101,65 @@ def test_lines_of_an_image_are_its_heads(asked_points):
         names[1]: Label(0.0, points=()),
     }
     assert list(found.missing) == names[2:]
-    reasons = [reason for _, reason in found.refused]
-    assert sorted(reasons) == [
-        "the head at 160, 20 is not in the image of 160 x 160 pixels",
-        "y '' is not a number",
-    ]
+    assert not found.refused
     data = campaign.data(found.labels)
     entries = {row["image"]: row for row in data.dataset.images.to_pylist()}
     assert entries[names[0]]["score"] == 2.0
     np.testing.assert_allclose(entries[names[0]]["points"], [[3.5, 4.0], [159.0, 159.4]])
     assert entries[names[1]]["points"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("160,20", "the head at 160, 20 is not in the image of 160 x 160 pixels"),
+        ("7,", "y '' is not a number"),
+        (",7", "x '' is not a number"),
+        ("none,", "has a line with none and others: keep one"),
+        ("none,3", "y '3' beside x 'none': leave it empty"),
+    ],
+)
+def test_an_image_of_which_a_line_cannot_be_used_has_no_answer(asked_points, line, reason):
+    """Others of the same file have: no head is missing there."""
+    campaign, names, answers = asked_points
+    lines = ["000-0001.png,3,4", f"000-0001.png,{line}", "000-0002.png,5,6"]
+    drop(answers, "anna.csv", "image,x,y", *lines)
+    found = SOURCE.answers(campaign, 0, names)
+    assert list(found.labels) == [names[1]]
+    assert any(reason in why for _, why in found.refused)
+    drop(answers, "ben.csv", "image,x,y", "000-0001.png,3,4", "000-0001.png,8,9")
+    assert SOURCE.answers(campaign, 0, names).labels[names[0]].score == 2.0
+
+
+def test_heads_outside_the_region_of_interest_are_dark_and_do_not_count(asked_points):
+    campaign, names, answers = asked_points
+    mask = np.zeros((160, 160, 3), np.uint8)
+    mask[:, :80] = 255
+    images = campaign.dataset.images
+    regions = [encode(mask)] * len(images)
+    seen = replace(campaign.dataset, images=with_column(images, "region", regions))
+    campaign.__dict__["dataset"] = seen
+    row = campaign.rows_of(names[0])[0]
+    shown, whole = shown_crowd(seen, row), campaign.data({}).load(row)
+    np.testing.assert_array_equal(shown[:, :80], whole[:, :80])
+    np.testing.assert_array_equal(shown[:, 80:], whole[:, 80:] // 4)
+    drop(answers, "anna.csv", "image,x,y", "000-0001.png,3,4", "000-0001.png,120,4")
+    label = SOURCE.answers(campaign, 0, names).labels[names[0]]
+    assert label == Label(1.0, points=((3.0, 4.0),))
+
+
+def test_images_without_points_are_not_asked_about_and_never_counted(make_campaign, discs):
+    rows = split_indices(discs, "train")
+    points = discs.images["points"].to_pylist()
+    for row in rows[:20].tolist():
+        points[row] = None
+    some = replace(discs, images=with_column(discs.images, "points", points))
+    campaign = make_campaign(method="counting", dataset=some)
+    kept = sorted(discs.images["image"].take(rows[20:]).to_pylist())
+    assert sorted(campaign.items) == sorted(campaign.truth) == kept
+    none = replace(discs, images=with_column(discs.images, "points", [None] * len(points)))
+    with pytest.raises(ConfigError, match="no training image of discs has head points"):
+        make_campaign(method="counting", dataset=none, name="other")
 
 
 def test_the_newest_file_of_an_annotator_counts_and_the_median_of_several(asked_points):

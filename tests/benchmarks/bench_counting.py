@@ -4,8 +4,8 @@
 
 Streams of patches and of nested crops take turns with a plain torch DataLoader that makes the same
 rows on as many cores; photographs are decoded from their files by both. Inference scores whole JPEG
-files of 1024 x 768 pixels, decoding included, beside the network's forward pass on decoded ones, on
-as many threads. Medians of several turns, ratios of paired ones.
+files of 1024 x 768 pixels, decoding included, beside the network's forward pass on decoded ones, by
+as many threads of one core each. Medians of several turns, ratios of paired ones.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from rankloop.methods.counting import COUNTING
 from rankloop.methods.counting_config import CountingConfig
 from rankloop.methods.method import OpenStreams
 from rankloop.scoring.pipeline import scores_in_process
-from rankloop.scoring.scorer import ImageScorer
+from rankloop.scoring.scorer import ImageScorer, _full_precision
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import ray_batches
@@ -132,11 +133,7 @@ def inference(config: CountingConfig, options: argparse.Namespace) -> None:
         cv2.imwrite(file, image, [cv2.IMWRITE_JPEG_QUALITY, 95])
         found = []
         for turn in range(options.repeats + 1):
-            started = time.perf_counter()
-            with torch.inference_mode():
-                for _ in range(options.images):
-                    float(COUNTING.predict(model, batch)[0])
-            forward = time.perf_counter() - started
+            forward = forward_seconds(scorer, batch, options.images)
             started = time.perf_counter()
             done = sum(len(some) for some in scores_in_process(scorer, [file] * options.images, 1))
             assert done == options.images
@@ -147,6 +144,24 @@ def inference(config: CountingConfig, options: argparse.Namespace) -> None:
     ratio = statistics.median(speed * forward / options.images for speed, forward in found)
     print(f"\n{'inference, images/s of 1024 x 768':44} {'files':>8} {'forward':>11} {'ratio':>7}")
     print(f"{config.backbone:44} {each:>8.2f} {alone:>11.2f} {ratio:>7.2f}   >= {INFERENCE_GOAL}")
+
+
+def forward_seconds(scorer: ImageScorer, batch: torch.Tensor, images: int) -> float:
+    """Seconds of so many forward passes, spread over threads as `scores_in_process` does."""
+    threads = torch.get_num_threads()
+    with (
+        _full_precision(scorer.device),
+        ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool,
+    ):
+        # All threads are there before the time runs.
+        list(pool.map(lambda _: scorer.method.predict(scorer.model, batch), range(threads)))
+        started = time.perf_counter()
+        list(
+            pool.map(lambda _: float(scorer.method.predict(scorer.model, batch)[0]), range(images))
+        )
+        taken = time.perf_counter() - started
+    torch.set_num_threads(threads)
+    return taken
 
 
 def main() -> None:

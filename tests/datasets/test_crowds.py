@@ -115,8 +115,11 @@ def test_points_of_an_image_go_back_to_where_they_are_in_the_photograph(
 ):
     crop = None if longest_side == 37 else (8, 10, 90, 60)
     row = _row(tmp_path, longest_side=longest_side, crop=crop)
-    shown = load_crowd(row).points
+    crowd = load_crowd(row)
+    shown = crowd.points
     assert len(shown) in (1, 2, 3)
-    found = points_in_photograph(row, [(float(x), float(y)) for x, y in shown])
+    size = crowd.image.shape[1], crowd.image.shape[0]
+    points = [(float(x), float(y)) for x, y in shown]
+    found = points_in_photograph(row, points, size, (WIDTH, HEIGHT))
     kept = [head for head in HEADS if any(np.allclose(head, other, atol=1e-3) for other in found)]
     assert len(kept) == len(found) == len(shown)

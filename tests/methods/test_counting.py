@@ -148,16 +148,18 @@ def test_photographs_that_cannot_be_read_are_replaced_and_counted(make, discs):
 
 def test_only_points_are_learned_from_and_the_others_ranked(make, discs):
     train = split_indices(discs.dataset, "train")
-    assert counted_rows(discs).tolist() == cropped_rows(discs).tolist() == train.tolist()
+    config = make()
+    assert counted_rows(discs).tolist() == cropped_rows(discs, config).tolist() == train.tolist()
     hidden = train[:5].tolist()
     some = _with(discs, "points", dict.fromkeys(hidden))
-    assert cropped_rows(some).tolist() == hidden
+    assert cropped_rows(some, config).tolist() == hidden
+    assert cropped_rows(some, make(crops_from="all")).tolist() == train.tolist()
     assert counted_rows(some).tolist() == train[5:].tolist()
     # What was unlabelled at the beginning stays what is ranked.
     since = replace(discs, unlabelled=train[2:4])
-    assert cropped_rows(since).tolist() == train[2:4].tolist()
+    assert cropped_rows(since, config).tolist() == train[2:4].tolist()
     none = _with(discs, "points", dict.fromkeys(train.tolist()))
-    with pytest.raises(DataError, match="no labelled images"):
+    with pytest.raises(DataError, match="no training image of discs has head points"):
         _batch(make(), none)
 
 
@@ -347,3 +349,20 @@ def test_points_of_a_table_are_pixels_of_the_photograph(discs):
     crowd = crowd_loader(discs.dataset)(row)
     assert len(crowd.points) == discs.dataset.images["score"][row].as_py()
     np.testing.assert_array_equal(crowd.image, discs.load(row))
+
+
+def test_counting_learns(make, discs):
+    """From the same patches again and again, so that it must."""
+    config = make(labelled_images=6, objective="counting", learning_rate=2e-5, steps=40)
+    torch.manual_seed(0)
+    model = COUNTING.build(config, 0).train()
+    optimizer = COUNTING.optimizer(model, config)
+    batch = _batch(config, discs)
+    losses = []
+    for _ in range(30):
+        loss = COUNTING.loss(model, batch, config)["counting"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:3])

@@ -34,10 +34,10 @@ def test_a_map_has_one_cell_per_16_pixels(backbone):
 @pytest.mark.parametrize("backbone", BACKBONES)
 @torch.inference_mode()
 def test_tiles_give_the_map_of_the_whole(backbone):
-    images = _images(1, 3, 500, 620)
+    images = _images(2, 3, 500, 620)
     whole = _built(backbone).maps(images)
     tiled = _built(backbone, tile_side=192).maps(images)
-    assert tiled.shape == whole.shape == (1, 32, 39)
+    assert tiled.shape == whole.shape == (2, 32, 39)
     spread = float(whole.std())
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-3 * spread)
 
@@ -53,7 +53,7 @@ def test_cells_outside_the_region_of_interest_do_not_count():
     for row in range(5):
         for column in range(7):
             cell = mask[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
-            expected += float(maps[row, column]) * np.count_nonzero(cell) / 256
+            expected += float(maps[row, column]) * np.count_nonzero(cell) / cell.size
     assert model.scores(images).item() == pytest.approx(expected, rel=1e-4)
     assert cell_shares(images[:, 3]).shape == (1, 5, 7)
 
@@ -76,3 +76,24 @@ def test_the_same_seed_gives_the_same_network_and_leaves_torch_alone():
     before = one.trunk[1].running_mean.clone()
     one.train()(_images(2, 3, 64, 64))
     assert torch.equal(one.trunk[1].running_mean, before)
+
+
+@torch.inference_mode()
+def test_a_region_of_the_whole_image_changes_nothing():
+    model = _built("resnet18")
+    images = _images(1, 4, 70, 101)
+    images[:, 3] = 255
+    torch.testing.assert_close(model.scores(images), model.scores(images[:, :3]))
+
+
+@torch.inference_mode()
+def test_no_forward_pass_sees_more_than_a_tile_and_its_surroundings():
+    model = _built("resnet18", tile_side=160)
+    seen = []
+    model.trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
+    model.maps(_images(3, 3, 400, 500))
+    model.maps(_images(9, 3, 80, 80))
+    most = (160 + 2 * model.reach) ** 2
+    assert max(n * height * width for n, _, height, width in seen) <= most
+    assert {n for n, _, height, _ in seen if height > 160} == {1}
+    assert [shape[0] for shape in seen if shape[2] == 80] == [4, 4, 1]

@@ -286,14 +286,15 @@ def test_density_figure_shows_counts_and_shares_colours_within_a_row():
     truth[1, 2] = 3.0
     shown = [
         CrowdEstimate("a", np.zeros((64, 96, 3), np.uint8), truth, truth / 2, 3.0),
-        CrowdEstimate("b", np.zeros((64, 96, 3), np.uint8), None, truth / 3, float("nan")),
+        CrowdEstimate("b", np.zeros((64, 96, 3), np.uint8), None, truth / 3, 7.0),
     ]
     figure = density_figure(shown)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["a", "true: 3", "predicted: 1.5", "b", "", "predicted: 1.0"]
+    assert titles == ["a", "true: 3", "predicted: 1.5", "b", "true: 7", "predicted: 1.0"]
+    assert not figure.axes[4].images
     scales = [image.get_clim() for axes in figure.axes for image in axes.images]
     assert scales[1] == scales[2] == (0.0, 3.0)
-    assert scales[4] == pytest.approx((0.0, 1.0))
+    assert scales[-1] == pytest.approx((0.0, 1.0))
     assert min(png_size(figure)) > 200
 
 
@@ -325,3 +326,23 @@ def test_history_of_errors_shows_them_as_they_are_and_undefined_ones_not_at_all(
     points = axes.collections[0].get_offsets()
     assert points.tolist() == [[0.0, 30.0], [2.0, 20.0]]
     assert axes.lines[0].get_ydata().tolist() == [30.0, 20.0]
+
+
+def test_undefined_values_have_no_part_in_importances():
+    study = study_of([])
+    study.optimize(
+        lambda trial: trial.suggest_float("matters", 0, 1) + 1e-3 * trial.suggest_float("no", 0, 1),
+        n_trials=20,
+    )
+    before = parameter_importance(study)
+    worst = optuna.trial.create_trial(
+        params={"matters": 0.5, "no": 0.99},
+        distributions=study.trials[0].distributions,
+        value=UNDEFINED,
+    )
+    study.add_trial(worst)
+    after = parameter_importance(study)
+    assert before is not None
+    assert after is not None
+    widths = [[bar.get_width() for bar in figure.axes[0].patches] for figure in (before, after)]
+    assert widths[0] == widths[1]

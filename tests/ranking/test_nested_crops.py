@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rankloop.errors import ConfigError, ImageError
 from rankloop.randomness import rng
-from rankloop.ranking.nested_crops import crop_density, nested_boxes, nested_crops
+from rankloop.ranking.nested_crops import nested_boxes, nested_crops
 
 SIDES = st.integers(1, 900)
 COUNTS = st.integers(1, 8)
@@ -66,39 +66,21 @@ def test_crops_are_resized_and_ranked():
     assert made.images[0].mean() == pytest.approx(middle, abs=1.5)
 
 
-@settings(deadline=None)
-@given(st.integers(1, 60), st.integers(1, 120), st.integers(0, 20), st.integers(0, 99))
-def test_a_resized_density_map_keeps_the_count(side: int, size: int, offset: int, seed: int):
-    density = np.random.default_rng(seed).random((80, 80), dtype=np.float32) ** 8
-    made = crop_density(density, offset, 20 - offset, side, size)
-    count = density[20 - offset : 20 - offset + side, offset : offset + side].sum(dtype=np.float64)
-    assert made.shape == (size, size)
-    assert made.min() >= 0
-    assert made.sum(dtype=np.float64) == pytest.approx(count, rel=1e-5)
-
-
 def test_counts_of_nested_crops_fall():
     generator = np.random.default_rng(0)
     density = (generator.random((300, 400)) < 0.01).astype(np.float32)
     for seed in range(20):
         counts = [
-            crop_density(density, x, y, side, 56).sum()
+            density[y : y + side, x : x + side].sum()
             for x, y, side in nested_boxes(300, 400, rng(seed)).tolist()
         ]
         assert (np.diff(counts) <= 1e-3).all()
-
-
-def test_an_empty_map_stays_empty():
-    assert crop_density(np.zeros((10, 10), np.float32), 0, 0, 10, 4).sum() == 0
 
 
 def test_refusals():
     for crops, scale, region in ((0, 0.75, 8), (5, 0, 8), (5, 1, 8), (5, 0.75, 0.9)):
         with pytest.raises(ConfigError, match="give at least 1 crop"):
             nested_boxes(10, 10, rng(0), crops, scale, region)
-    for x, y, side, size in ((-1, 0, 3, 3), (8, 0, 3, 3), (0, 0, 11, 3), (0, 0, 0, 3)):
-        with pytest.raises(ConfigError, match="inside the map"):
-            crop_density(np.zeros((10, 10), np.float32), x, y, side, size)
 
 
 @pytest.mark.parametrize(("side", "flat"), [(1, False), (3, False), (60, True)])

@@ -55,11 +55,18 @@ def test_each_image_gets_a_map_whose_sum_is_its_score(counter, photos, tmp_path)
             assert picture.size == photo.size
             colors = np.asarray(picture)
         assert row.score == pytest.approx(float(density.sum()), rel=1e-5)
-        assert row.score == pytest.approx(before.score, rel=1e-4)
-        # The most people are where the picture is brightest.
-        most = np.unravel_index(density.argmax(), density.shape)
+        assert row.score == pytest.approx(before.score, rel=1e-5)
+        # Every cell is where it was seen, and the most people where the picture is brightest.
         brightness = colors.sum(axis=2)
-        assert brightness[16 * most[0], 16 * most[1]] == brightness.max()
+        cells = np.array(
+            [
+                [brightness[16 * r, 16 * c] for c in range(density.shape[1])]
+                for r in range(len(density))
+            ]
+        )
+        assert cells[np.unravel_index(density.argmax(), density.shape)] == brightness.max()
+        whole = cells.repeat(16, 0).repeat(16, 1)[: photo.height, : photo.width]
+        np.testing.assert_array_equal(brightness, whole)
 
 
 def test_a_call_that_was_cut_off_goes_on_and_writes_all_maps(counter, photos, tmp_path):
@@ -85,12 +92,29 @@ def test_a_call_that_was_cut_off_goes_on_and_writes_all_maps(counter, photos, tm
     assert len(list(maps.iterdir())) == 20
 
 
+def test_a_call_with_another_folder_begins_again(counter, photos, tmp_path):
+    def cut(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    output = tmp_path / "counts.csv"
+    with pytest.raises(KeyboardInterrupt):
+        score_paths(
+            counter, photos, output, batch_size=2, density=tmp_path / "one", on_progress=cut
+        )
+    score_paths(counter, photos, output, batch_size=2, density=tmp_path / "other")
+    assert len(list((tmp_path / "other").iterdir())) == 20
+
+
 def test_maps_keep_the_folders_of_their_images(tmp_path):
     files = map_files(tmp_path, ["/data/a/1.jpg", "/data/b/1.jpg", "/data/b/c/2.png"])
     assert files == [tmp_path / "a/1.jpg", tmp_path / "b/1.jpg", tmp_path / "b/c/2.png"]
     assert map_files(tmp_path, ["s3://x/y/1.jpg"]) == [tmp_path / "1.jpg"]
     with pytest.raises(ConfigError, match=r"s3://x/1\.jpg and gs://x/1\.jpg would both be"):
         map_files(tmp_path, ["s3://x/1.jpg", "gs://x/1.jpg"])
+    mixed = map_files(tmp_path, ["s3://x/1.jpg", "/data/1.jpg", "named/in/the/data.jpg"])
+    assert len(set(mixed)) == 3
+    assert all(file.is_relative_to(tmp_path) for file in mixed)
 
 
 def test_maps_of_other_methods_and_of_many_workers_are_refused(

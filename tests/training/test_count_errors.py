@@ -28,7 +28,9 @@ def test_errors_are_those_of_loops():
             name = count_range(start)
             mean = sum(some) / len(some)
             expected[f"mae/{name}"] = mean
-            expected[f"mae_spread/{name}"] = (sum((e - mean) ** 2 for e in some) / len(some)) ** 0.5
+            if len(some) > 1:
+                squares = sum((e - mean) ** 2 for e in some)
+                expected[f"mae_spread/{name}"] = (squares / (len(some) - 1)) ** 0.5
     for number in range(4):
         some = [abs(errors[place]) for place in range(number, 20, 4)]
         expected[f"mae/scene {number}"] = sum(some) / len(some)

@@ -29,7 +29,7 @@ class Line:
         where: file and line, for messages.
         annotator: who answered.
         row: all cells.
-        value: the answer, see `Form`.
+        value: the answer, see `Form`; None for one that was refused.
         digest: of the file's content.
         file: its name without the ending, when this content was first seen.
     """
@@ -37,7 +37,7 @@ class Line:
     where: str
     annotator: str
     row: Mapping[str, Any]
-    value: tuple[float, ...]
+    value: tuple[float, ...] | None
     digest: str
     file: str
 
@@ -50,7 +50,7 @@ def read_answers(
     taken: Mapping[str, str],
     settled_seconds: float,
 ) -> Iterator[Line]:
-    """Yield the lines of all files, the oldest file first; what cannot be read is listed.
+    """Yield the filled lines of all files, the oldest file first; what cannot be read is listed.
 
     A file without the column ``annotator`` is its name's. The same content under two names is one
     file: whether a copy, or the same answers of somebody else, nobody can tell, so that it is
@@ -90,9 +90,8 @@ def read_answers(
             continue
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         first = seen.setdefault(digest, stem)
-        if first != stem and any(
-            row[form.answer[0]] and not row.get("annotator") for _, row in rows
-        ):
+        filled = [row for _, row in rows if any(row[column] for column in form.answer)]
+        if first != stem and any(not row.get("annotator") for row in filled):
             refused.append(
                 (
                     where,
@@ -115,13 +114,14 @@ def _lines(
 ) -> Iterator[Line]:
     for number, row in rows:
         place = f"{where}, line {number}"
-        if row[form.answer[0]] in (None, ""):
+        cells = [row[column] for column in form.answer]
+        if all(cell in (None, "") for cell in cells):
             continue
+        value: tuple[float, ...] | None = None
         try:
-            value = form.value([row[column] for column in form.answer])
+            value = form.value(cells)
         except ValueError as error:
             refused.append((place, str(error)))
-            continue
         yield Line(place, str(row.get("annotator") or file), row, value, digest, file)
 
 

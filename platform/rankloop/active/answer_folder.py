@@ -8,6 +8,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rankloop.active.answer_files import Line, Refused, read_answers
@@ -16,7 +17,7 @@ from rankloop.active.forms import FORMS, Form
 from rankloop.active.head_points import gathered, points_label
 from rankloop.active.label_source import Answers
 from rankloop.active.labels import Answer, Label
-from rankloop.datasets.crowds import points_in_photograph
+from rankloop.datasets.crowds import photograph_size, points_in_photograph, shown_crowd
 from rankloop.errors import DataError, ImageError
 from rankloop.images import encode
 from rankloop.storage import Folder
@@ -57,15 +58,17 @@ class AnswerFolder:
         if request.has(LIST) or not questions:
             return
         load = campaign.data({}).load
+        shown = partial(shown_crowd, campaign.dataset) if campaign.asks_points else load
         files: dict[str, str] = {}
         sizes: dict[str, list[int]] = {}
+        photographs: dict[str, list[int]] = {}
         unreadable = []
         for place, name in enumerate(questions, 1):
             # Of this question in this request alone: an answer to another is never taken for it.
             digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
             stem = f"{number:03d}-{place:04d}-{digest.hexdigest()}"
             try:
-                images = [load(row) for row in campaign.rows_of(name)]
+                images = [shown(row) for row in campaign.rows_of(name)]
             except ImageError as error:
                 # Gone since the campaign began.
                 unreadable.append([name, str(error)])
@@ -74,6 +77,8 @@ class AnswerFolder:
                 (request / "images").write_bytes(f"{stem}{side}.png", encode(image))
             files[f"{stem}.png" if len(images) == 1 else stem] = name
             sizes[name] = [images[0].shape[1], images[0].shape[0]]
+            if campaign.asks_points:
+                photographs[name] = photograph_size(campaign.dataset, campaign.rows_of(name)[0])
         if not files:
             raise DataError(
                 f"none of the {len(questions)} {form.question}s to ask about can be shown, the "
@@ -101,7 +106,10 @@ class AnswerFolder:
         lines = [[file, *blank, _harmless(name)] for file, name in files.items()]
         csv.writer(buffer).writerows([[form.question, *form.answer, "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
-        request.write_json(LIST, {"files": files, "sizes": sizes, "unreadable": unreadable})
+        request.write_json(
+            LIST,
+            {"files": files, "sizes": sizes, "photographs": photographs, "unreadable": unreadable},
+        )
 
     def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Read all answers to this request and those before it.
@@ -129,12 +137,13 @@ class AnswerFolder:
             settled_seconds=self.settled_seconds,
         )
         asked_about = _asked_about(lines, known, form, refused)
-        if campaign.method.learns_from == "points":
+        if campaign.asks_points:
             found = gathered(asked_about, sizes, refused)
         else:
             found = [
                 (Answer(name, line.annotator, line.value[0], line.digest, line.file), line)
                 for name, line in asked_about
+                if line.value is not None
             ]
         span = None if campaign.asks_pairs else _known_range(campaign)
         for answer, line in found:
@@ -148,7 +157,13 @@ class AnswerFolder:
         of_each: dict[str, list[Answer]] = defaultdict(list)
         for key in sorted(said):
             of_each[key[0]].append(said[key])
-        labels = {name: _label(campaign, name, some) for name, some in of_each.items()}
+        labels = {name: _label(some) for name, some in of_each.items()}
+        if campaign.asks_points:
+            whole = {name: size for each in lists for name, size in each["photographs"].items()}
+            labels = {
+                name: _in_photograph(campaign, name, label, sizes[name], whole[name])
+                for name, label in labels.items()
+            }
         spreads = [(name, label.spread) for name, label in labels.items() if label.spread]
         asked = [name for name in questions if name in shown.values()]
         return Answers(
@@ -217,12 +232,19 @@ def _harmless(name: str) -> str:
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
-def _label(campaign: Campaign, name: str, answers: Sequence[Answer]) -> Label:
-    if campaign.method.learns_from == "points":
-        label = points_label(answers)
-        (row,) = campaign.rows_of(name)
-        entry = campaign.dataset.images.slice(row, 1).to_pylist()[0]
-        return replace(label, points=points_in_photograph(entry, label.points or ()))
+def _in_photograph(
+    campaign: Campaign, name: str, label: Label, shown: Sequence[int], whole: Sequence[int]
+) -> Label:
+    """Bring heads from the image that was shown to its photograph; those outside a region go."""
+    (row,) = campaign.rows_of(name)
+    entry = campaign.dataset.images.slice(row, 1).to_pylist()[0]
+    points = points_in_photograph(entry, label.points or (), shown, whole)
+    return replace(label, score=float(len(points)), points=points)
+
+
+def _label(answers: Sequence[Answer]) -> Label:
+    if answers[0].points is not None:
+        return points_label(answers)
     values = [answer.value for answer in answers]
     spread = statistics.stdev(values) if len(values) > 1 else None
     return Label(statistics.fmean(values), spread, len(values))

@@ -228,15 +228,16 @@ class Campaign:
         return len(self._own_values()) + len(used)
 
     def can_train(self, labels: Mapping[str, Label]) -> bool:
-        """Whether some image is known to be better than another."""
+        """Whether some image is known to be better than another, or where the heads of one are."""
         values = {*self._own_values(), *(label.score for label in labels.values())}
-        return any(values) if self.asks_pairs else len(values) > 1
+        return any(values) if self.asks_pairs else len(values) > (0 if self.asks_points else 1)
 
     def _own_values(self) -> list[float]:
         if self.asks_pairs:
             return [1.0] * self.dataset.pairs["split"].to_pylist().count("train")
-        images = self.dataset.images.select(["split", "score"]).to_pylist()
-        return [r["score"] for r in images if r["split"] == "train" and r["score"] is not None]
+        images = self.dataset.images.select(["split", "score", "points"]).to_pylist()
+        known = "points" if self.asks_points else "score"
+        return [r["score"] for r in images if r["split"] == "train" and r[known] is not None]
 
     def data(self, labels: Mapping[str, Label]) -> TrainingData:
         """Training data with labels taken in: scores of images, or the majority's order of pairs.
@@ -268,6 +269,16 @@ class Campaign:
                     values[row] = getattr(labels[name], column)
             images = with_column(images, column, values)
         return replace(self.dataset, images=images)
+
+
+def described(dataset: Dataset) -> dict[str, Any]:
+    """Return what a plan says of its dataset."""
+    return {
+        "name": dataset.name,
+        "higher_is_better": dataset.higher_is_better,
+        "score_name": dataset.score_name,
+        "annotator": dataset.annotator,
+    }
 
 
 def open_campaign(folder: Folder) -> Campaign:

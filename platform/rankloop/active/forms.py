@@ -18,7 +18,7 @@ class Form:
 
     Attributes:
         question: column that says which question it is.
-        answer: columns that the annotator fills in; a line whose first one is empty says nothing.
+        answer: columns that the annotator fills in; a line without any says nothing.
         sides: what the names of a question's images end in.
         task: what to do, as a sentence that goes on after "Copy form.csv, ".
         together: what becomes of the answers of several people.
@@ -47,6 +47,8 @@ def _vote(cells: Sequence[Any]) -> tuple[float, ...]:
 
 def _head(cells: Sequence[Any]) -> tuple[float, ...]:
     if str(cells[0]).strip().lower() == _NOBODY:
+        if cells[1] not in (None, ""):
+            raise ValueError(f"y {cells[1]!r} beside x {cells[0]!r}: leave it empty")
         return ()
     return _number("x", cells[0]), _number("y", cells[1])
 
@@ -84,7 +86,7 @@ FORMS: Mapping[Labels, Form] = {
         ("",),
         "write one line for every head of an image, with the image's file name and x and y of the "
         "head in pixels of that file, counted from 0 at the upper left, and one line with "
-        f"{_NOBODY} as x for an image without heads",
+        f"{_NOBODY} as x for an image without heads; heads in darkened parts do not count",
         "of the heads that different people found in an image those of the person with the median "
         "number count",
         _head,

@@ -12,32 +12,44 @@ def gathered(
 ) -> list[tuple[Answer, Line]]:
     """Return an answer for each image, annotator and file, with its first line, in their order.
 
+    An image of which a line cannot be used has no answer: a head would be missing.
+
     Args:
-        lines: question and line.
+        lines: question and line; one that was refused before has no value.
         sizes: question to width and height of the image that was shown, in pixels.
-        refused: takes (where, reason) of heads beyond the border of their image.
+        refused: takes (where, reason) of heads beyond the border of their image, and of images that
+            have no answer for that.
     """
-    found: dict[tuple[str, str, str], tuple[list[tuple[float, ...]], Line]] = {}
+    of_each: dict[tuple[str, str, str], list[Line]] = {}
     for name, line in lines:
-        points, _ = found.setdefault((name, line.annotator, line.digest), ([], line))
-        if not line.value:
-            continue
-        x, y = line.value
-        width, height = sizes[name]
-        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            what = f"the head at {x:g}, {y:g} is not in the image of {width} x {height} pixels"
-            refused.append((line.where, what))
-            continue
-        points.append(line.value)
-    return [
-        (
-            Answer(
-                name, annotator, float(len(points)), digest, line.file, [list(p) for p in points]
-            ),
-            line,
-        )
-        for (name, annotator, digest), (points, line) in found.items()
-    ]
+        of_each.setdefault((name, line.annotator, line.digest), []).append(line)
+    found = []
+    for (name, annotator, digest), some in of_each.items():
+        problems = [_problem(line, sizes[name]) for line in some]
+        nobody = any(line.value == () for line in some)
+        if nobody and len(some) > 1:
+            refused.append((some[0].where, f"{name} has a line with none and others: keep one"))
+        elif any(problem is not None for problem in problems):
+            pairs = zip(some, problems, strict=True)
+            refused += [(line.where, problem) for line, problem in pairs if problem]
+            refused.append((some[0].where, f"{name} is left out until all of its lines are right"))
+        else:
+            points = [list(line.value) for line in some if line.value]
+            answer = Answer(name, annotator, float(len(points)), digest, some[0].file, points)
+            found.append((answer, some[0]))
+    return found
+
+
+def _problem(line: Line, size: Sequence[int]) -> str | None:
+    """What is wrong with a line; "" if that has been said."""
+    if line.value is None:
+        return ""
+    if not line.value:
+        return None
+    (x, y), (width, height) = line.value, size
+    if -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5:
+        return None
+    return f"the head at {x:g}, {y:g} is not in the image of {width} x {height} pixels"
 
 
 def points_label(answers: Sequence[Answer]) -> Label:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankloop.active.campaign import (
     CANDIDATES,
@@ -52,13 +53,16 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
 
 def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
     images, pairs = dataset.images, dataset.pairs
-    asks_pairs = find_method(plan.method).learns_from == "pairs"
+    learns_from = find_method(plan.method).learns_from
+    asks_pairs = learns_from == "pairs"
     candidates = candidate_pairs(dataset, plan.seed) if asks_pairs else []
     if plan.labelling == "held_out":
         if asks_pairs:
             pairs, candidates, truth = _held_out_pairs(pairs)
         else:
-            images, truth = _held_out(images)
+            images, truth = _held_out(images, with_points=learns_from == "points")
+            # What scores say of the order of two images is as hidden as the scores.
+            pairs = pairs.filter(pc.not_equal(pairs["split"], "train"))
         write_parquet(folder, TRUTH, labels_table(truth))
     if asks_pairs:
         columns = {"a": [a for a, _ in candidates], "b": [b for _, b in candidates]}
@@ -131,12 +135,13 @@ def _write_images(folder: Folder, images: pa.Table) -> None:
     folder.write_bytes(IMAGES, buffer.getvalue())
 
 
-def _held_out(images: pa.Table) -> tuple[pa.Table, dict[str, Label]]:
+def _held_out(images: pa.Table, *, with_points: bool) -> tuple[pa.Table, dict[str, Label]]:
     truth: dict[str, Label] = {}
     columns = ["score", "spread", "points"]
     rows = images.select(["image", "split", *columns]).to_pylist()
     for row in rows:
-        if row["split"] == "train" and row["score"] is not None:
+        labelled = row["points"] is not None if with_points else row["score"] is not None
+        if row["split"] == "train" and labelled:
             points = None if row["points"] is None else tuple((x, y) for x, y in row["points"])
             truth[row["image"]] = Label(row["score"], row["spread"], points=points)
     for column in columns:

@@ -22,7 +22,7 @@ from rankloop.active.campaign import (
 from rankloop.errors import ImageError, RankloopError, StorageError
 from rankloop.figures import save_figures
 from rankloop.images import fit
-from rankloop.metrics import higher_is_better, metric_title
+from rankloop.metrics import direction, metric_title
 from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, read_parquet
@@ -100,11 +100,10 @@ def _draw_curve(campaign: Campaign, family: Sequence[Campaign]) -> None:
             ]
             for name, entries in curves.items()
         }
-        better = "higher" if higher_is_better(metric) else "lower"
         if any(lines.values()):
             figures[f"learning_curve_{metric}.png"] = learning_curve(
                 lines,
-                metric=f"test {metric_title(metric)}, {better} is better",
+                metric=f"test {metric_title(metric)}, {direction(metric)}",
                 title=f"{campaign.plan.method} on {campaign.plan.dataset['name']}",
             )
     save_figures(campaign.folder, figures, annotator=campaign.dataset.annotator)

@@ -7,9 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rankloop.datasets.dataset import Dataset
 from rankloop.datasets.density_maps import inside_image
 from rankloop.errors import ImageError
-from rankloop.images import crop, decode, read_bytes, shrink
+from rankloop.images import crop, decode, read_bytes, shown_uri, shrink
+
+# What is outside a region of interest is shown at a fraction of its brightness.
+_DARKENED = 4
 
 
 @dataclass(frozen=True)
@@ -51,29 +55,60 @@ def load_crowd(row: Mapping[str, Any]) -> CrowdPhotograph:
             points = points - [x, y]
             region = None if region is None else region[y : y + height, x : x + width]
     except ImageError as error:
-        raise ImageError(f"{row['uri']}: {error}") from error
+        raise ImageError(f"{shown_uri(row['uri'])}: {error}") from error
     here = inside_image(points, image.shape[0], image.shape[1])
     return CrowdPhotograph(image, points[here], region, int(len(here) - here.sum()))
 
 
+def shown_crowd(dataset: Dataset, row: int) -> np.ndarray:
+    """Return an image as annotators see it, uint8 (h, w, 3): dark outside a region of interest.
+
+    Raises:
+        ImageError: see `load_crowd`.
+    """
+    crowd = load_crowd(dataset.images.slice(row, 1).to_pylist()[0])
+    if crowd.region is None:
+        return crowd.image
+    return np.where(crowd.region[..., np.newaxis], crowd.image, crowd.image // _DARKENED)
+
+
+def photograph_size(dataset: Dataset, row: int) -> list[int]:
+    """Return width and height of the photograph of an image, in pixels, before it is shrunk.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    height, width, _ = decode(read_bytes(dataset.images["uri"][row].as_py())).shape
+    return [width, height]
+
+
 def points_in_photograph(
-    row: Mapping[str, Any], points: Sequence[tuple[float, float]]
+    row: Mapping[str, Any],
+    points: Sequence[tuple[float, float]],
+    shown: Sequence[int],
+    photograph: Sequence[int],
 ) -> tuple[tuple[float, float], ...]:
     """Return points of an image as `load_crowd` gives it in pixels of its photograph.
 
     Args:
         row: as `load_crowd` takes it.
-        points: x and y in pixels of the shrunk and cropped image.
-
-    Raises:
-        ImageError: the photograph was shrunk and cannot be read.
+        points: x and y in pixels of the shrunk and cropped image; those outside the region of
+            interest are left out.
+        shown: width and height of that image.
+        photograph: width and height of the photograph.
     """
     found = np.reshape(points, (-1, 2)).astype(np.float64)
     if row["crop"] is not None:
         found = found + row["crop"][:2]
-    if row["longest_side"] is not None:
-        whole = decode(read_bytes(row["uri"]))
-        found = _scaled(found, shrink(whole, row["longest_side"]).shape, whole.shape)
+    if row["longest_side"] is not None and max(photograph) > row["longest_side"]:
+        if row["crop"] is not None:
+            share = row["longest_side"] / max(photograph)
+            shown = [round(side * share) for side in photograph]
+        found = _scaled(found, (shown[1], shown[0]), (photograph[1], photograph[0]))
+    if row["region"] is not None:
+        mask = decode(row["region"])[:, :, 0] > 0
+        x, y = np.rint(found).astype(np.int64).T
+        found = found[mask[y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1)]]
     return tuple((float(x), float(y)) for x, y in found)
 
 
@@ -84,13 +119,23 @@ def _scaled(points: Any, before: tuple[int, ...], after: tuple[int, ...]) -> np.
     return scaled
 
 
-def _region(png: bytes, whole: np.ndarray, image: np.ndarray) -> np.ndarray:
+def region_mask(png: bytes, whole: np.ndarray) -> np.ndarray:
+    """Return the region of interest of a photograph, uint8 (h, w), 0 outside.
+
+    Raises:
+        ImageError: it is not of the size of the photograph.
+    """
     mask = decode(png)[:, :, 0]
     if mask.shape != whole.shape[:2]:
         raise ImageError(
             f"its region of interest has {mask.shape[1]} x {mask.shape[0]} pixels and it has "
             f"{whole.shape[1]} x {whole.shape[0]}: they must be alike"
         )
+    return mask
+
+
+def _region(png: bytes, whole: np.ndarray, image: np.ndarray) -> np.ndarray:
+    mask = region_mask(png, whole)
     size = (image.shape[1], image.shape[0])
     resized: np.ndarray = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
     return resized

@@ -70,7 +70,8 @@ def cell_density(
 
     Args:
         points: heads in the image, float (n, 2): x and y; the centre of the first pixel is (0, 0).
-        box: x, y, width and height in pixels, within the image.
+        box: x, y, width and height in pixels; may reach beyond the right and the lower border, of
+            which nothing is in any cell.
         cells: rows and columns that the box is divided into.
         height: of the image, in pixels.
         width: of the image, in pixels.
@@ -99,7 +100,7 @@ def _shares(
     centers: np.ndarray, start: int, length: int, cells: int, side: int, sigma: float
 ) -> np.ndarray:
     """Shares of Gaussians that fall into each of the cells of one axis, float (n, cells)."""
-    edges = start - 0.5 + length * np.arange(cells + 1) / cells
+    edges = np.minimum(start - 0.5 + length * np.arange(cells + 1) / cells, side - 0.5)
     borders = np.array([-0.5, side - 0.5])
     found = np.zeros((len(centers), cells))
     total = np.zeros((len(centers), 1))

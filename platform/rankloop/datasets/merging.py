@@ -8,6 +8,7 @@ from dataclasses import replace
 from rankloop.datasets.part import TIES, ImageRow, Part
 from rankloop.datasets.votes import Vote, majority
 from rankloop.errors import ConfigError, DataError
+from rankloop.images import shown_uri
 
 # What an image has one of, whichever data source says it.
 _CONTRADICTABLE = (
@@ -69,7 +70,8 @@ def _unused_name(row: ImageRow, images: Mapping[str, ImageRow]) -> str:
         folder, _, last = folder.rpartition("/")
         if not last or not row.uri.endswith(f"/{last}/{name}"):
             raise DataError(
-                f"two images are named {row.image!r}, {images[row.image].uri} and {row.uri}: "
+                f"two images are named {row.image!r}, {shown_uri(images[row.image].uri)} and "
+                f"{shown_uri(row.uri)}: "
                 "rename one, or name a folder above both"
             )
         name = f"{last}/{name}"

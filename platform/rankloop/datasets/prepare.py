@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankloop.datasets.crowds import region_mask
 from rankloop.datasets.dataset import Dataset, Labels
 from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.splits import check_labelled
@@ -91,6 +92,7 @@ def prepare(
         ["image", "uri", "crop", "longest_side", "hidden_blur"]
     ).to_pylist()
     points = dataset.images["points"].combine_chunks()
+    regions = dataset.images["region"].combine_chunks()
     pixels: np.ndarray | None = None
     if size is not None and len(rows) * size * size * 3 <= max_bytes:
         pixels = np.empty((len(rows), size, size, 3), np.uint8)
@@ -98,8 +100,11 @@ def prepare(
     outside: list[int] = []
 
     def read(members: Sequence[int]) -> int:
-        with_points = [(i, {**rows[i], "points": points[i].as_py()}) for i in members]
-        for index, image in _read_photograph(with_points, size, least_side, outside):
+        more = [
+            (i, {**rows[i], "points": points[i].as_py(), "region": regions[i].as_py()})
+            for i in members
+        ]
+        for index, image in _read_photograph(more, size, least_side, outside):
             if isinstance(image, ImageError):
                 reasons[index] = str(image)
             elif pixels is not None:
@@ -156,6 +161,8 @@ def _read_photograph(
             if not here.all():
                 outside.append(len(here) - int(here.sum()))
         try:
+            if row["region"] is not None:
+                region_mask(row["region"], photograph)
             image = shrink(photograph, row["longest_side"])
             image = image if row["crop"] is None else crop(image, *row["crop"])
             height, width, _ = image.shape

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pyarrow.compute as pc
 
 from rankloop.datasets.arrow import with_column
-from rankloop.datasets.dataset import Dataset
+from rankloop.datasets.dataset import Dataset, Labels
+from rankloop.datasets.splits import check_labelled
 from rankloop.errors import DataError
 
 
-def tested_on(dataset: Dataset, uris: Collection[str]) -> Dataset:
+def tested_on(dataset: Dataset, uris: Collection[str], labels: Labels) -> Dataset:
     """Return the dataset with some photographs, and no others, as its test images.
 
     Other images that were test images are left out, whether they are labelled or not.
@@ -18,9 +19,10 @@ def tested_on(dataset: Dataset, uris: Collection[str]) -> Dataset:
     Args:
         dataset: of all data sources together.
         uris: of the photographs to test on, whatever split they were in.
+        labels: what is learned from.
 
     Raises:
-        DataError: none of them is in the dataset, or nothing else is left to train on.
+        DataError: none of them is in the dataset, or too little else is left to train on.
     """
     images = dataset.images
     there = [uri in uris for uri in images["uri"].to_pylist()]
@@ -40,4 +42,6 @@ def tested_on(dataset: Dataset, uris: Collection[str]) -> Dataset:
     inside = pc.and_(
         pc.is_in(pairs["better"], value_set=names), pc.is_in(pairs["worse"], value_set=names)
     )
-    return replace(dataset, images=changed, pairs=pairs.filter(inside))
+    tested = replace(dataset, images=changed, pairs=pairs.filter(inside))
+    check_labelled(tested, labels)
+    return tested

@@ -15,6 +15,7 @@ from torch import nn
 
 from rankloop.datasets.crowds import CrowdPhotograph
 from rankloop.datasets.dataset import split_indices
+from rankloop.errors import DataError
 from rankloop.losses.density_map import density_map_loss
 from rankloop.losses.hardest_pairs import hardest_pairs_loss
 from rankloop.losses.ranked_sets import ranked_sets_loss
@@ -49,12 +50,14 @@ def counted_rows(data: TrainingData) -> np.ndarray:
     return rows[counted[rows]]
 
 
-def cropped_rows(data: TrainingData) -> np.ndarray:
+def cropped_rows(data: TrainingData, config: CountingConfig) -> np.ndarray:
     """Return the training images that nested crops are made of, int (n,), ascending.
 
-    Those that are not counted, or where all are, these.
+    Those that are not counted, or where all are, or are asked for, all.
     """
     rows = split_indices(data.dataset, "train")
+    if config.crops_from == "all":
+        return rows
     if data.unlabelled is not None:
         uncounted = rows[np.isin(rows, data.unlabelled)]
     else:
@@ -66,9 +69,7 @@ def _crops(
     image: np.ndarray, generator: np.random.Generator, size: int, config: CountingConfig
 ) -> RankedSet:
     """Nested crops, or two of them for pairs."""
-    found = nested_crops(
-        image, generator, size, config.crops, config.crop_scale, config.anchor_region
-    )
+    found = _ranked_set(image, generator, config)
     if config.pairs == "efficient":
         return found
     two = np.sort(generator.choice(config.crops, 2, replace=False))
@@ -109,7 +110,13 @@ def _labelled_row(
 
 
 def _streams(config: CountingConfig, data: TrainingData, seed: int) -> dict[str, ExampleStream]:
-    labelled = partial(_labelled_row, crowd_loader(data.dataset), counted_rows(data), config, seed)
+    rows = counted_rows(data)
+    if not rows.size:
+        raise DataError(
+            f"no training image of {data.dataset.name} has head points, and counting learns where "
+            "heads are: give data with points, such as shanghaitech:PATH, or mark some heads"
+        )
+    labelled = partial(_labelled_row, crowd_loader(data.dataset), rows, config, seed)
     streams = {
         "labelled": ExampleStream(
             config.labelled_images,
@@ -124,7 +131,7 @@ def _streams(config: CountingConfig, data: TrainingData, seed: int) -> dict[str,
         of_a_set = config.crops if config.pairs == "efficient" else 2
         streams["ranked"] = ranked_set_stream(
             data.load,
-            cropped_rows(data),
+            cropped_rows(data, config),
             partial(_crops, config=config),
             config.input_size,
             max(1, config.ranked_images // of_a_set),
@@ -248,6 +255,7 @@ COUNTING = Method(
     features=_features,
     density=_density,
     example_data="discs",
+    higher_means="more people",
     ranked_set=_ranked_set,
     smoke={
         "backbone": "resnet18",

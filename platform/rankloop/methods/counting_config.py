@@ -36,6 +36,9 @@ class CountingConfig(BaseModel):
     """Weight λ of the ranking loss in eq. 5. Section 6.2: 100."""
     margin: Annotated[float, Ge(0.0), Le(1e4)] = 0.0
     """Margin ε of eq. 4, in people. Ours: crops may hold the same people."""
+    crops_from: Literal["unlabelled", "all"] = "unlabelled"
+    """Training photographs that nested crops are made of: those without head points (all where all
+    have them), or "all" in any case."""
     crops: Annotated[int, Ge(2), Le(100)] = CROPS
     """Number k of nested crops (Algorithm 2). Section 6.2: 5."""
     crop_scale: Annotated[float, Gt(0.0), Lt(1.0)] = SCALE
@@ -44,7 +47,8 @@ class CountingConfig(BaseModel):
     """r: the centre of the crops is in the middle 1/r of the image (Algorithm 2). 6.2: 8."""
     multi_scale: bool = True
     """Whether labelled patches are of many sizes, resized with their count kept (5.3); else all
-    have input_size pixels."""
+    have input_size pixels. Ours: the paper's rows before multi-scale take whole images, of which it
+    does not say how large they are."""
     least_patch: Annotated[int, Ge(16), Le(4096)] = 56
     """Side in pixels of the smallest patch. Section 5.3: 56."""
     most_patch: Annotated[int, Ge(16), Le(8192)] = 448

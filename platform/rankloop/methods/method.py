@@ -99,6 +99,7 @@ class Method:
             ``input_size`` (side in pixels of what the network sees), ``steps`` (the training
             budget) and ``learning_rate`` of it.
         higher_is_better: whether a higher score means a better image.
+        higher_means: what a higher score means, if it is not a better image.
         learns_from: labels that training needs.
         image_size: (config) to the side in pixels of the squares that photographs are cut and
             resized to before anything else; None where they stay as they are.
@@ -161,6 +162,7 @@ class Method:
         lambda model, config, data, rows: None
     )
     example_data: str = "samples"
+    higher_means: str = ""
     row_views: Callable[[TrainingData, int, Any], np.ndarray] | None = None
     density: Callable[[nn.Module, torch.Tensor], torch.Tensor] | None = None
     before_step: Callable[[nn.Module, torch.optim.Optimizer, Any, int, int], None] = (

@@ -52,6 +52,7 @@ class DensityNetwork(nn.Module):
         self.normalisation = normalisation
         self.trunk = trunk
         self.density = nn.Conv2d(channels, 1, 3, padding=1)
+        # Ours: the paper does not say.
         nn.init.normal_(self.density.weight, std=0.01)
         assert self.density.bias is not None
         nn.init.zeros_(self.density.bias)
@@ -102,11 +103,7 @@ class DensityNetwork(nn.Module):
         if max(height, width) <= self.tile_side:
             at_once = max(1, self.tile_side**2 // (height * width))
             return torch.cat([self(some) for some in images.split(at_once)])
-        rows = []
-        for top in range(0, height, self.tile_side):
-            row = [self._tile(images, top, left) for left in range(0, width, self.tile_side)]
-            rows.append(torch.cat(row, dim=2))
-        return torch.cat(rows, dim=1)
+        return torch.cat([self._tiled(image) for image in images.split(1)])
 
     def scores(self, images: torch.Tensor) -> torch.Tensor:
         """Count people: float (n,), the sums of the `maps`, of images uint8 (n, 3, h, w).
@@ -117,6 +114,14 @@ class DensityNetwork(nn.Module):
         if images.shape[1] == 4:
             maps = maps * cell_shares(images[:, 3])
         return maps.sum(dim=(1, 2))
+
+    def _tiled(self, image: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[2:]
+        rows = []
+        for top in range(0, height, self.tile_side):
+            row = [self._tile(image, top, left) for left in range(0, width, self.tile_side)]
+            rows.append(torch.cat(row, dim=2))
+        return torch.cat(rows, dim=1)
 
     def _tile(self, images: torch.Tensor, top: int, left: int) -> torch.Tensor:
         height, width = images.shape[2:]
@@ -131,10 +136,15 @@ class DensityNetwork(nn.Module):
 
 
 def cell_shares(mask: torch.Tensor) -> torch.Tensor:
-    """Return which share of each cell is not 0 in a mask, uint8 (n, h, w): float (n, h', w')."""
+    """Return which share of each cell is not 0 in a mask, uint8 (n, h, w): float (n, h', w').
+
+    Of a cell beyond the border of the image, of what is left of it.
+    """
     height, width = mask.shape[1:]
-    padded = functional.pad((mask != 0).float(), (0, -width % STRIDE, 0, -height % STRIDE))
-    return functional.avg_pool2d(padded, STRIDE)
+    beyond = (0, -width % STRIDE, 0, -height % STRIDE)
+    inside = functional.avg_pool2d(functional.pad((mask != 0).float(), beyond), STRIDE)
+    whole = functional.avg_pool2d(functional.pad(torch.ones_like(mask).float(), beyond), STRIDE)
+    return inside / whole
 
 
 def build_density_network(

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rankloop.metrics import higher_is_better, metric_title
+from rankloop.metrics import direction, metric_title
 from rankloop.plots.style import BLUE, COLORS, GREY, new_figure, tidy
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+# Metrics in names of the papers' columns.
+_METRICS = ("SROCC", "PLCC", "LCC", "MAE", "RMSE")
 
 
 def comparison_plot(
     values: Mapping[str, Sequence[float]],
     paper: Mapping[str, Mapping[str, float]],
     metric: str = "srocc",
-    paper_metric: str = "SROCC",
 ) -> Figure:
     """Draw a point per seed with mean and standard deviation, and the paper's numbers beside.
 
@@ -25,21 +26,22 @@ def comparison_plot(
 
     Args:
         values: row name to the test metric of each seed; NaN is left out.
-        paper: row name to column name to the paper's number; empty for none.
+        paper: row name to column name, whose last word may be a metric, else they are SROCC,
+            to the paper's number; empty for none.
         metric: what the values are.
-        paper_metric: what the paper's numbers are.
     """
     rows = list(values)
     figure = new_figure(8.4 if any(paper.values()) else 5.6, 1.6 + 0.55 * len(rows))
     if any(paper.values()):
         ours, theirs = figure.subplots(1, 2, sharey=True)
         _draw_paper(theirs, rows, paper)
-        theirs.set_xlabel(paper_metric)
+        columns = [column.split()[-1] for row in paper.values() for column in row]
+        named = [column for column in dict.fromkeys(columns) if column in _METRICS]
+        theirs.set_xlabel(" and ".join(named) or "SROCC")
     else:
         ours = figure.subplots()
     _draw_seeds(ours, values)
-    better = "higher" if higher_is_better(metric) else "lower"
-    ours.set_xlabel(f"test {metric_title(metric)}, {better} is better")
+    ours.set_xlabel(f"test {metric_title(metric)}, {direction(metric)}")
     ours.set_yticks(range(len(rows)), rows)
     ours.set_ylim(len(rows) - 0.4, -0.6)
     return figure

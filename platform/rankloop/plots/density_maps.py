@@ -1,5 +1,6 @@
 """Photographs of crowds beside their true and their predicted density."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class CrowdEstimate:
     Attributes:
         name: the image's.
         image: uint8 (h, w, 3).
-        truth: people per cell, float (h', w'); None where nobody counted them.
+        truth: people per cell, float (h', w'); None where nobody marked them.
         estimate: likewise, float (h', w').
         count: true number of people; NaN where nobody counted them.
     """
@@ -47,6 +48,7 @@ def density_figure(estimates: Sequence[CrowdEstimate]) -> Figure:
         axes[0].set_title(shown.name, fontsize=9)
         if truth is not None:
             _draw(axes[1], truth, most, shown.image.shape)
+        if not math.isnan(shown.count):
             axes[1].set_title(f"true: {shown.count:.0f}", fontsize=9)
         _draw(axes[2], shown.estimate, most, shown.image.shape)
         axes[2].set_title(f"predicted: {float(shown.estimate.sum()):.1f}", fontsize=9)

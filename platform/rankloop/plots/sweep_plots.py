@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
-from rankloop.metrics import UNDEFINED, higher_is_better, metric_title, turned
+from rankloop.metrics import UNDEFINED, direction, metric_title, turned
 from rankloop.plots.style import BLUE, GREY, ORANGE, new_figure, tidy
 
 # Of fewer trials a forest explains noise.
@@ -48,8 +48,7 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure:
         paper = turned(metric, finished[0].value)
         axes.axhline(paper, color=BLUE, linewidth=1.0, linestyle=":", label="paper (trial 0)")
     axes.set_xlabel("trial")
-    better = "higher" if higher_is_better(metric) else "lower"
-    axes.set_ylabel(f"validation {metric_title(metric)}, {better} is better")
+    axes.set_ylabel(f"validation {metric_title(metric)}, {direction(metric)}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
     if finished or stopped:
@@ -63,10 +62,13 @@ def parameter_importance(study: optuna.Study) -> Figure | None:
     Hutter et al. 2014, over trials of full budget. None when there is nothing to explain: fewer
     than `_FEWEST_EXPLAINED` such trials, or all of one value.
     """
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    values = {trial.value for trial in finished}
-    if len(finished) < _FEWEST_EXPLAINED or len(values) < 2:
+    whole = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    finished = [trial for trial in whole if trial.value != UNDEFINED]
+    if len(finished) < _FEWEST_EXPLAINED or len({trial.value for trial in finished}) < 2:
         return None
+    # Undefined values would explain all of the variance.
+    study = optuna.create_study(direction=study.direction)
+    study.add_trials(finished)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)

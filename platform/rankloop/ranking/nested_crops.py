@@ -5,7 +5,6 @@ TPAMI paper, section 5.2, Algorithm 2.
 
 import math
 
-import cv2
 import numpy as np
 
 from rankloop.errors import ConfigError
@@ -88,38 +87,6 @@ def nested_crops(
     boxes = nested_boxes(height, width, generator, crops, scale, region).tolist()
     versions = [resize(crop(image, x, y, side, side), size) for x, y, side in boxes]
     return distinct(RankedSet(np.stack(versions), np.arange(crops)[:, np.newaxis]))
-
-
-def crop_density(density: np.ndarray, x: int, y: int, side: int, size: int) -> np.ndarray:
-    """Return a crop of a density map, resized so that its sum stays the crop's count.
-
-    Args:
-        density: float32 (h, w), people per pixel.
-        x: first column of the crop.
-        y: first row of the crop.
-        side: of the crop in pixels.
-        size: side in pixels of the result.
-
-    Returns:
-        float32 (size, size).
-
-    Raises:
-        ConfigError: the crop is empty or leaves the map.
-    """
-    height, width = density.shape
-    if not (0 <= x <= width - side and 0 <= y <= height - side and side >= 1 and size >= 1):
-        raise ConfigError(
-            f"a crop at x={x}, y={y} of {side} pixels, resized to {size}, of a density map of "
-            f"{width} x {height}: give a crop inside the map"
-        )
-    part = density[y : y + side, x : x + side]
-    if size == side:
-        return part.copy()
-    interpolation = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
-    resized = cv2.resize(part, (size, size), interpolation=interpolation)
-    total = float(resized.sum(dtype=np.float64))
-    count = float(part.sum(dtype=np.float64))
-    return resized * np.float32(count / total) if total else resized
 
 
 def _check(crops: int, scale: float, region: float) -> None:

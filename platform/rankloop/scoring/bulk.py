@@ -1,5 +1,6 @@
 """Score many images into a table, going on where a run before was cut off."""
 
+import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rankloop.scoring.scorer import (
     checkpoint_digest,
     find_checkpoint,
     make_scorer,
+    no_density,
 )
 from rankloop.scoring.table import (
     Row,
@@ -102,12 +104,13 @@ def score_paths(
     scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     digest = checkpoint_digest(checkpoint)
     if density is not None and scorer.method.density is None:
-        raise ConfigError(f"{scorer.method.name} makes no density maps: counting does")
-    files = [] if density is None else map_files(density, uris)
-    # Rows that were written without maps are not gone on from.
-    started = digest if density is None else f"{digest}-density"
+        raise no_density(scorer.method)
+    names = uris if names is None else names
+    files = [] if density is None else map_files(density, names)
+    # Rows that were written without maps, or with maps elsewhere, are not gone on from.
+    place = "" if density is None else str(density.resolve())
+    started = hashlib.sha256(f"{digest} {place}".encode()).hexdigest() if place else digest
     with open_partial(output, started) as file:
-        names = uris if names is None else names
         done = keep_beginning(file, names)
         on_progress(done, len(uris))
         if density is None:

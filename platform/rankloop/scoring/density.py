@@ -8,28 +8,35 @@ import numpy as np
 
 from rankloop.errors import ConfigError, StorageError
 from rankloop.images import encode
+from rankloop.models.density import STRIDE
 from rankloop.npy import to_bytes
 from rankloop.scoring.pipeline import Score
 from rankloop.scoring.scorer import ImageScorer
 
 
-def map_files(folder: Path, uris: Sequence[str]) -> list[Path]:
+def map_files(folder: Path, names: Sequence[str]) -> list[Path]:
     """Return where the maps of images go, without ending: their paths below what all share.
+
+    Args:
+        folder: for all maps.
+        names: paths or URIs of the images, or what they are called.
 
     Raises:
         ConfigError: two images would share one.
     """
-    paths = [uri.partition("://")[2] or os.path.abspath(uri) for uri in uris]
+    paths = [
+        f"/{name.partition('://')[2]}" if "://" in name else os.path.abspath(name) for name in names
+    ]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     files: dict[Path, str] = {}
-    for uri, path in zip(uris, paths, strict=True):
+    for name, path in zip(names, paths, strict=True):
         file = folder / os.path.relpath(path, shared)
         if file in files:
             raise ConfigError(
-                f"the density maps of {files[file]} and {uri} would both be {file}.npy: score them "
-                "in two calls"
+                f"the density maps of {files[file]} and {name} would both be {file}.npy: score "
+                "them in two calls"
             )
-        files[file] = uri
+        files[file] = name
     return list(files)
 
 
@@ -69,8 +76,7 @@ def _write(file: Path, density: np.ndarray, shape: tuple[int, ...]) -> None:
     shares = np.clip(density, 0.0, None) / max(float(density.max()), 1e-12)
     colors = matplotlib.colormaps[COLORMAP](shares, bytes=True)[..., :3]
     # Cells at the border may reach beyond it.
-    times = [-(-length // cells) for length, cells in zip(shape, density.shape, strict=True)]
-    picture = colors.repeat(times[0], 0).repeat(times[1], 1)[: shape[0], : shape[1]]
+    picture = colors.repeat(STRIDE, 0).repeat(STRIDE, 1)[: shape[0], : shape[1]]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.with_name(f"{file.name}.npy").write_bytes(to_bytes(density))

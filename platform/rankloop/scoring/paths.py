@@ -51,14 +51,14 @@ def images_of_sources(specs: Sequence[str]) -> tuple[dict[str, str], tuple[tuple
     Raises:
         ConfigError: a source is not named as it should be.
         DataError: one is missing, empty or malformed, or has images that are crops of photographs
-            or shrunk before they are used.
+            shrunk before they are used, or looked at in a region of interest only.
     """
     part = read_sources(specs, seed=0, crops_per_photo=0)
     for row in part.images:
-        if row.crop is not None or row.longest_side is not None:
+        if row.crop is not None or row.longest_side is not None or row.region is not None:
             raise DataError(
-                f"{row.image} of {' '.join(specs)} is a crop of a photograph, or shrunk, and whole "
-                "images are scored: save them as files"
+                f"{row.image} of {' '.join(specs)} is a crop of a photograph, shrunk, or has a "
+                "region of interest, and whole images are scored: save what is meant as files"
             )
     return {row.uri: row.image for row in part.images}, part.skipped
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from rankloop import images
 from rankloop.errors import CheckpointError, ConfigError, ImageError
-from rankloop.methods import find_method
+from rankloop.methods import METHODS, find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.methods.views import mean_scores
@@ -87,7 +87,7 @@ class ImageScorer:
             ConfigError: the method makes none.
         """
         if self.method.density is None:
-            raise ConfigError(f"{self.method.name} makes no density maps: counting does")
+            raise no_density(self.method)
         pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self.device)
         with _full_precision(self.device):
             maps = self.method.density(self.model, pixels)
@@ -101,6 +101,12 @@ class ImageScorer:
             ImageError: it cannot be read, or is too small.
         """
         return float(self.score_views([self.read(image)])[0])
+
+
+def no_density(method: Method) -> ConfigError:
+    """Return the error of a method that makes no density maps, naming those that do."""
+    making = " and ".join(name for name, one in METHODS.items() if one.density is not None)
+    return ConfigError(f"{method.name} makes no density maps: {making} does")
 
 
 def read_views(image: bytes | str, method: Method, config: Any) -> np.ndarray:

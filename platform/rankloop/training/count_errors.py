@@ -36,6 +36,8 @@ def error_metrics(
 ) -> dict[str, float]:
     """Return MAE and the standard deviation of absolute errors by range, and MAE by scene.
 
+    Of a range with a single image there is no deviation.
+
     Args:
         errors: estimated less true counts, float (n,).
         counts: true counts, float (n,).
@@ -45,7 +47,8 @@ def error_metrics(
     found = {}
     for name, some in errors_by_range(absolute, counts).items():
         found[f"mae/{name}"] = float(some.mean())
-        found[f"mae_spread/{name}"] = float(some.std())
+        if len(some) > 1:
+            found[f"mae_spread/{name}"] = float(some.std(ddof=1))
     scenes = [scene for scene, images in sorted(Counter(sources).items()) if images > 1]
     names = np.array(sources, object)
     return found | {f"mae/{scene}": float(absolute[names == scene].mean()) for scene in scenes}

@@ -2,7 +2,6 @@
 
 import textwrap
 
-import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -12,6 +11,7 @@ from rankloop.errors import ImageError
 from rankloop.images import shrink
 from rankloop.methods.crowd_patches import crowd_loader
 from rankloop.methods.method import Method, TrainingData
+from rankloop.models.density import STRIDE, cell_shares
 from rankloop.plots.count_errors import count_errors_figure
 from rankloop.plots.density_maps import CrowdEstimate, density_figure
 from rankloop.training.count_errors import errors_by_range
@@ -59,12 +59,14 @@ def _estimate(method: Method, final: FinalModel, data: TrainingData, row: int) -
     estimate = method.density(final.model, pixels.to(device))[0].float().cpu().numpy()
     inside = np.ones_like(estimate)
     if crowd.region is not None:
-        size = (estimate.shape[1], estimate.shape[0])
-        inside = cv2.resize(crowd.region.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    truth = cell_density(
-        crowd.points, (0, 0, width, height), estimate.shape, height, width, final.config.sigma
-    )
+        inside = cell_shares(torch.from_numpy(crowd.region.astype(np.uint8))[None])[0].numpy()
     entry = data.dataset.images.slice(row, 1).to_pylist()[0]
+    truth = None
+    if entry["points"] is not None:
+        rows, columns = estimate.shape
+        box = (0, 0, STRIDE * columns, STRIDE * rows)
+        truth = cell_density(crowd.points, box, estimate.shape, height, width, final.config.sigma)
+        truth = truth * inside
     name = textwrap.shorten(entry["image"], 40, placeholder="…")
     image = shrink(crowd.image, _SIDE)
-    return CrowdEstimate(name, image, truth * inside, estimate * inside, float(entry["score"]))
+    return CrowdEstimate(name, image, truth, estimate * inside, float(entry["score"]))

@@ -52,7 +52,11 @@ def training_report(result: Mapping[str, Any], folder: Folder, storage: Folder) 
     kinds = [name.removeprefix("mae/") for name in test if name.startswith("mae/")]
     if kinds:
         rows = [[k, _number(test[f"mae/{k}"]), *_spread_of(test, k)] for k in kinds]
-        lines += ["", table(["test error by count", "MAE", "standard deviation"], rows), ""]
+        lines += [
+            "",
+            table(["test error by count or scene", "MAE", "standard deviation"], rows),
+            "",
+        ]
     replaced = result["replaced_images"]
     if replaced:
         lines.append(
@@ -286,7 +290,7 @@ def _number(value: float | None) -> str:
 
 
 def _spread_of(test: Mapping[str, Any], kind: str) -> list[str]:
-    # Scenes have none.
+    # Scenes and ranges of one image have none.
     return [_number(test[f"mae_spread/{kind}"]) if f"mae_spread/{kind}" in test else ""]
 
 

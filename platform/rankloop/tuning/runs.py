@@ -1,7 +1,6 @@
 """Many training runs over a Ray cluster, each resumable in its own folder."""
 
 import logging
-import math
 import os
 import tempfile
 import traceback
@@ -18,7 +17,7 @@ from ray.tune.search import Searcher
 
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
-from rankloop.metrics import UNDEFINED, turned
+from rankloop.metrics import UNDEFINED, compared_value
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
@@ -105,11 +104,10 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
     torch.set_num_threads(1)
 
     def report(progress: Report) -> bool:
-        value = turned(context.metric, progress.metrics.get(context.metric, math.nan))
         tune.report(
             {
                 STEP: progress.step,
-                VALUE: value if math.isfinite(value) else UNDEFINED,
+                VALUE: compared_value(context.metric, progress.metrics),
                 "metrics": dict(progress.metrics),
                 "losses": [(step, dict(terms)) for step, terms in progress.losses.items()],
             }

@@ -98,10 +98,7 @@ def save_comparison_plot(result: Mapping[str, Any], folder: Folder) -> None:
         name: [value for value in found["test"].get(metric, []) if value is not None]
         for name, found in result["metrics"].items()
     }
-    columns = dict.fromkeys(
-        column.split()[-1] for row in result["paper"].values() for column in row
-    )
-    figure = comparison_plot(known, result["paper"], metric, paper_metric=" and ".join(columns))
+    figure = comparison_plot(known, result["paper"], metric)
     save_figures(folder, {"comparison.png": figure}, annotator=result["data"]["annotator"])
 
 

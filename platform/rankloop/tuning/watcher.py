@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from rankloop.errors import StorageError
-from rankloop.metrics import turned
+from rankloop.metrics import shown_value
 from rankloop.progress import counter
 from rankloop.tracking import Tracking, data_tags
 from rankloop.tracking.runs import first_line
@@ -91,11 +91,11 @@ class TrackingWatcher(RunWatcher):
             return
         metric, best = self._context.metric, ""
         if self._best:
-            best = f"   best finished {turned(metric, self._best[0]):.4f} ({self._best[1]})"
+            best = f"   best finished {shown_value(metric, self._best[0])} ({self._best[1]})"
         self._say(
             run["name"],
             f"step {result[STEP]} of {self._context.base.steps}: "
-            f"validation {metric} {turned(metric, value):.4f}{synthetic}{best}",
+            f"validation {metric} {shown_value(metric, value)}{synthetic}{best}",
         )
 
     def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:
