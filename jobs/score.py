@@ -38,7 +38,8 @@ scores again and replaces the table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
-its nodes share. The last line printed is the result folder."""
+its nodes share; with --density this process scores alone. The last line printed is the result
+folder."""
 
 SMOKE_IMAGES = 16
 

@@ -163,7 +163,6 @@ def test_nothing_gives_nan_without_a_warning():
         lambda a, b: plcc(a, b, labels_higher_is_better=False),
         mae,
         rmse,
-        shown_value,
         pair_accuracy,
     ],
 )
