@@ -95,5 +95,7 @@ def test_crops_are_no_whole_images(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match="is a crop of a photograph, or shrunk, and whole"):
+    with pytest.raises(
+        DataError, match="is a crop of a photograph, shrunk, or has a region of interest, and"
+    ):
         images_of_sources([f"ssranking:{tmp_path}"])

@@ -29,6 +29,7 @@ METHOD = SimpleNamespace(
     higher_is_better=True,
     views=lambda image, config: image[np.newaxis],
     predict=lambda model, images: model(images),
+    row_views=None,
 )
 
 
