@@ -27,7 +27,7 @@ def test_training_shows_errors_and_pictures_and_its_model_counts(tmp_path: Path)
     assert f"MAE {test['mae']:.4f}" in output
     assert "test error by count" in output
     names = {path.name for path in (folder / "plots").iterdir()}
-    wanted = {"density", "count_errors", "ranked_sets", "scores", "misses"}
+    wanted = {"density", "count_errors", "ranked_sets", "scores"}
     assert {f"test_{name}.png" for name in wanted} <= names
     photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.png")
