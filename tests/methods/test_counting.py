@@ -1,6 +1,7 @@
 """Counting's streams, loss, rates and regions of interest, against slow and obvious ones."""
 
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -366,3 +367,9 @@ def test_counting_learns(make, discs):
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:3])
+
+
+def test_streams_can_be_sent_to_processes_of_a_data_loader(make, discs):
+    for stream in COUNTING.streams(make(), discs, 0).values():
+        again = pickle.loads(pickle.dumps(stream))
+        np.testing.assert_array_equal(again.row(0, 1)["images"], stream.row(0, 1)["images"])

@@ -44,6 +44,15 @@ class Arrangement:
     rows: np.ndarray
 
 
+# Functions with a name, so that streams can be sent to processes that torch starts.
+def _images(row: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    return row.get("images")
+
+
+def _nothing(row: Mapping[str, np.ndarray]) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class ExampleStream:
     """Rows of a training stream, each a pure function of its place.
@@ -64,10 +73,8 @@ class ExampleStream:
     rows_per_step: int
     row: Callable[[int, int], dict[str, np.ndarray]]
     image_names: tuple[str, ...] = ()
-    pictures: Callable[[Mapping[str, np.ndarray]], np.ndarray | None] = lambda row: row.get(
-        "images"
-    )
-    describe: Callable[[Mapping[str, np.ndarray]], str] = lambda row: ""
+    pictures: Callable[[Mapping[str, np.ndarray]], np.ndarray | None] = _images
+    describe: Callable[[Mapping[str, np.ndarray]], str] = _nothing
     first: int = 0
     last: int | None = None
 
