@@ -2,7 +2,7 @@
 
 import math
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,16 +26,11 @@ from rankloop.methods.method import TrainingData
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training.loop import Schedule, train
+from small_qcn import one_thread
+
+__all__ = ["one_thread"]
 
 MakeConfig = Callable[..., CountingConfig]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
