@@ -1,5 +1,6 @@
-"""Ray started within a process, as often as it likes, reachable with its token only."""
+"""Ray started within a process, as often as it likes, whose workers keep freed memory."""
 
+import platform
 import subprocess
 import sys
 
@@ -19,10 +20,32 @@ for _ in range(2):
 assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 """
 
+FAULTS = """
+import resource, threading
+from rankloop.cluster import connected
+import ray
 
-def test_a_process_may_start_ray_again_and_again():
+def faults():
+    found = []
+    def allocate():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        b"x" * 100_000_000
+        found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    for _ in range(2):
+        thread = threading.Thread(target=allocate)
+        thread.start()
+        thread.join()
+    return found[1]
+
+print("HERE", faults())
+with connected(1):
+    print("WORKER", ray.get(ray.remote(faults).remote()))
+"""
+
+
+def _run(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", TWICE],
+        [sys.executable, "-c", script],
         env=environment(PYTHONPATH=str(ROOT / "platform")),
         capture_output=True,
         text=True,
@@ -30,4 +53,15 @@ def test_a_process_may_start_ray_again_and_again():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("FOUND 42") == 2
+    return done.stdout
+
+
+def test_a_process_may_start_ray_again_and_again():
+    assert _run(TWICE).count("FOUND 42") == 2
+
+
+@pytest.mark.skipif(not platform.libc_ver()[0].startswith("glibc"), reason="another C library")
+def test_workers_use_freed_memory_again():
+    found = dict(line.split() for line in _run(FAULTS).splitlines() if line[:1] in "HW")
+    assert int(found["HERE"]) > 1000
+    assert int(found["WORKER"]) < 100
