@@ -11,7 +11,7 @@ from rankloop.command_line import parse, run_job
 from rankloop.errors import ConfigError
 from rankloop.methods.counting import COUNTING
 from rankloop.models.density import DensityBackbone
-from rankloop.sweep_job import SweepOptions, check_sweep, sweep
+from rankloop.sweep_job import SweepOptions, check_sweep, first_trial, sweep
 from search_spaces import counting
 
 DESCRIPTION = """Sweep the weight and the margin of the ranking loss, the number, scale and places
@@ -21,7 +21,8 @@ counting, and keep the counter with the least mean absolute error.
 Examples:
   python jobs/tune_counting.py --smoke
   python jobs/tune_counting.py --data shanghaitech:A folder:crowds --trials 30 --workers 4
-  python jobs/tune_counting.py --data ucf_qnrf:UCF_QNRF --backbones resnet18 efficientnet_lite0
+  python jobs/tune_counting.py --data ucf_qnrf:UCF_QNRF --backbones efficientnet_lite0 \\
+      --weights lite0.safetensors
   ray job submit --working-dir . -- python jobs/tune_counting.py --storage /shared/results
 
 Labels are the head points of the data sources; nested crops come from their photographs without
@@ -52,11 +53,7 @@ def main() -> str:
             f"--objective {options.config.objective} has no weight to sweep: leave it out, or "
             "compare the objectives with jobs/compare_counting.py"
         )
-    if not options.backbones:
-        raise ConfigError("--backbones without a value: name at least one")
-    paper = dict(counting.PAPER)
-    if paper["backbone"] not in options.backbones:
-        paper["backbone"] = options.backbones[0]
+    paper = first_trial(options, counting, {"backbones": "backbone"})
     chosen = {"backbones": options.backbones}
     return sweep("tune_counting", COUNTING, options, counting, chosen=chosen, paper=paper)
 

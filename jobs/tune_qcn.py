@@ -14,7 +14,7 @@ from rankloop.methods.configuration import make_config
 from rankloop.methods.qcn import QCN
 from rankloop.methods.qcn_config import QCNConfig
 from rankloop.models.image_encoder import EncoderName
-from rankloop.sweep_job import SweepOptions, check_sweep, sweep
+from rankloop.sweep_job import SweepOptions, check_sweep, first_trial, sweep
 from search_spaces import qcn
 
 DESCRIPTION = """Sweep the numbers of pivots, images and transformers, the quantisation, the layout
@@ -59,13 +59,8 @@ def main() -> str:
             "--objective regression has no pivots to sweep: leave it out; it is trained beside"
         )
     chosen: dict[str, Any] = {"pivots": options.pivot_counts, "backbones": options.backbones}
-    paper = dict(qcn.PAPER)
-    for option, name in (("pivot_counts", "pivots"), ("backbones", "backbone")):
-        given = getattr(options, option)
-        if not given:
-            raise ConfigError(f"--{option.replace('_', '-')} without a value: give at least one")
-        if paper[name] not in given:
-            paper[name] = given[0]
+    choices = {"pivot_counts": "pivots", "backbones": "backbone"}
+    paper = first_trial(options, qcn, choices)
     values = options.config.model_dump()
     for pivots in sorted(options.pivot_counts):
         # The largest stays: more pivots than training scores are refused before anything starts.

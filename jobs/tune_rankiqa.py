@@ -11,7 +11,7 @@ from rankloop.command_line import parse, run_job
 from rankloop.errors import ConfigError
 from rankloop.methods.rankiqa import RANKIQA
 from rankloop.models.scorer import Backbone
-from rankloop.sweep_job import SweepOptions, check_sweep, sweep
+from rankloop.sweep_job import SweepOptions, check_sweep, first_trial, sweep
 from search_spaces import rankiqa
 
 DESCRIPTION = """Sweep the weight and the margin of the ranking loss, the learning rate, the
@@ -52,15 +52,9 @@ def main() -> str:
             f"--objective {options.config.objective} has no weight to sweep: leave it out, or "
             "compare the objectives with jobs/compare_rankiqa.py"
         )
-    backbones = options.backbones
-    if not backbones:
-        raise ConfigError("--backbones without a value: name at least one")
-    paper = dict(rankiqa.PAPER)
-    if paper["backbone"] not in backbones:
-        paper["backbone"] = backbones[0]
-    return sweep(
-        "tune_rankiqa", RANKIQA, options, rankiqa, chosen={"backbones": backbones}, paper=paper
-    )
+    paper = first_trial(options, rankiqa, {"backbones": "backbone"})
+    chosen = {"backbones": options.backbones}
+    return sweep("tune_rankiqa", RANKIQA, options, rankiqa, chosen=chosen, paper=paper)
 
 
 if __name__ == "__main__":

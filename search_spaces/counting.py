@@ -8,7 +8,7 @@ import optuna
 from rankloop.models.density import DensityBackbone
 from rankloop.ranking.nested_crops import CROPS, REGION, SCALE
 
-BACKBONES: tuple[DensityBackbone, ...] = ("vgg16", "resnet18", "efficientnet_lite0")
+BACKBONES: tuple[DensityBackbone, ...] = ("vgg16", "resnet18")
 
 # The defaults of rankloop.methods.counting.
 PAPER: dict[str, Any] = {

@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from rankloop.command_line import JobOptions, at_least, refuse_swept
+from rankloop.errors import ConfigError
+from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.storage import open_folder
 from rankloop.training.experiment import prepare_data, result_folder
@@ -36,6 +38,27 @@ def check_sweep(method: Method, options: Any, searched: ModuleType) -> None:
     refuse_swept(options.config, searched.PAPER, options.smoke, method=method.name)
 
 
+def first_trial(options: Any, searched: ModuleType, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return the paper's hyperparameters, or the first given where it is none of them.
+
+    Args:
+        options: of the job.
+        searched: module of search_spaces.
+        choices: option that lists values to choose from, to its hyperparameter.
+
+    Raises:
+        ConfigError: an option without a value.
+    """
+    paper = dict(searched.PAPER)
+    for option, name in choices.items():
+        given = getattr(options, option)
+        if not given:
+            raise ConfigError(f"--{option.replace('_', '-')} without a value: name at least one")
+        if paper[name] not in given:
+            paper[name] = given[0]
+    return paper
+
+
 def sweep(
     job: str,
     method: Method,
@@ -55,6 +78,9 @@ def sweep(
             ``BASELINE``, ``NOTE``.
         chosen: arguments of its ``space`` after the trial.
         paper: first trial where it is not ``PAPER``.
+
+    Raises:
+        ConfigError: initial weights cannot be had, or do not fit one of the chosen ``backbones``.
     """
     chosen = dict(chosen or {})
     identity = {
@@ -67,6 +93,8 @@ def sweep(
         "space": Path(str(searched.__file__)).read_text(),
     }
     prepared = prepare_data(options.data, method, options.config)
+    for backbone in chosen.get("backbones", ()):
+        _check_weights(method, options.config, backbone)
     folder = result_folder(options.storage, job, method.name, prepared, identity)
     storage = open_folder(options.storage)
     plan = SweepPlan(
@@ -85,3 +113,11 @@ def sweep(
     result = run_sweep(method.name, options.config, prepared, folder, storage, plan)
     print(sweep_report(result, folder, storage))
     return str(folder)
+
+
+def _check_weights(method: Method, config: Any, backbone: str) -> None:
+    """Refuse a backbone that cannot be built: trials with it would fail, one after the other."""
+    try:
+        method.build(make_config(type(config), {**config.model_dump(), "backbone": backbone}), 0)
+    except ConfigError as error:
+        raise ConfigError(f"--backbones {backbone}: {error}") from error

@@ -20,7 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
         ("compare_counting.py", ["--only", "Basic"], "the nearest is 'Basic CNN'"),
         ("compare_counting.py", ["--study", "transfer"], "--target READER:PATH go together"),
         ("compare_counting.py", ["--target", "discs"], "--target READER:PATH go together"),
-        ("compare_counting.py", ["--five-fold"], "one data source ucf_cc_50:PATH"),
+        ("compare_counting.py", ["--each-fold"], "one data source of ucf_cc_50:PATH"),
+        (
+            "compare_counting.py",
+            ["--each-fold", "--study", "transfer", "--target", "discs"],
+            "--each-fold is for --study ablation",
+        ),
+        ("compare_counting.py", ["--cycles", "3"], "are for --study active"),
         ("compare_counting.py", ["--study", "active", "--only", "x"], "--only has no rows"),
         ("compare_counting.py", ["--study", "active", "--splits", "2"], "give several --seeds"),
         ("compare_counting.py", ["--study", "active", "--cycle-share", "2"], "--cycle-share 2.0"),
@@ -66,7 +72,9 @@ def test_every_trial_can_be_trained_and_the_first_is_the_papers(jobs):
 
 
 def test_the_rows_of_the_ablation_differ_as_the_paper_says(jobs):
-    rows = {row.name: row.values for row in jobs("compare_counting.py")["_rows"]("ablation", "w")}
+    found = jobs("compare_counting.py")["_rows"]("ablation", ("discs",), "w")
+    assert not any(row.paper for row in found)
+    rows = {row.name: row.values for row in found}
     assert rows["Basic CNN"]["weights"] == "none"
     assert all(rows[name]["weights"] == "w" for name in rows if name != "Basic CNN")
     assert [name for name, values in rows.items() if not values["multi_scale"]] == [
@@ -76,3 +84,25 @@ def test_the_rows_of_the_ablation_differ_as_the_paper_says(jobs):
     objectives = [values["objective"] for values in rows.values()]
     assert objectives == ["counting"] * 3 + ["ranking_then_counting"] + ["multi_task"] * 3
     assert [values["pairs"] for values in rows.values()][-3:] == ["random", "hard", "efficient"]
+
+
+@pytest.mark.parametrize(
+    ("data", "baseline", "ours"),
+    [
+        (("ucf_cc_50:/u",), {"MAE": 308.06}, {"MAE": 279.6, "RMSE": 408.1}),
+        (
+            ("shanghaitech:/s/part_B", "folder:/x"),
+            {"MAE": 14.7, "RMSE": 24.7},
+            {"MAE": 13.7, "RMSE": 21.4},
+        ),
+        (("shanghaitech:/s/mine",), {}, {}),
+        (("ucsd:/u", "ucf_cc_50:/u"), {}, {}),
+    ],
+)
+def test_numbers_of_the_paper_are_of_the_data(jobs, data, baseline, ours):
+    rows = {
+        row.name: row.paper for row in jobs("compare_counting.py")["_rows"]("ablation", data, "w")
+    }
+    assert rows["+ multi-scale"] == baseline
+    assert rows["Multi-task (Ours)"] == ours
+    assert bool(rows["Basic CNN"]) == (data == ("ucf_cc_50:/u",))

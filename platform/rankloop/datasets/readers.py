@@ -71,7 +71,7 @@ READERS: Mapping[str, Reader] = {
     "shanghaitech": Reader(read_shanghaitech, _NONE),
     "ucf_cc_50": Reader(read_ucf_cc_50, frozenset({"fold"})),
     "worldexpo10": Reader(read_worldexpo10, frozenset({"scene"})),
-    "ucsd": Reader(read_ucsd, _NONE),
+    "ucsd": Reader(read_ucsd, frozenset({"fold"})),
     "ucf_qnrf": Reader(read_ucf_qnrf, _NONE),
 }
 _PACKAGED: dict[str, frozenset[str]] = {"samples": _NONE, "discs": _NONE}

@@ -74,10 +74,14 @@ def load_weights(
         ConfigError: they are not those of this network.
     """
     tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(f"{last}.")}
-    try:
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:  # A tensor has another shape; torch names it and both shapes.
-        raise ConfigError(f"weights {name!r} do not fit {kind}: {error}") from error
+    own = network.state_dict()
+    for key, tensor in tensors.items():
+        if key in own and own[key].shape != tensor.shape:
+            raise ConfigError(
+                f"weights {name!r} do not fit {kind}: {key} has the shape {tuple(tensor.shape)} "
+                f"and should have {tuple(own[key].shape)}; give the tensors of that network"
+            )
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
     if missing or unexpected:
         raise ConfigError(
             f"weights {name!r} do not fit {kind}: missing {_shortened(missing)}, unexpected "

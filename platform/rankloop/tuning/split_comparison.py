@@ -53,7 +53,7 @@ def run_split_comparison(
     results = []
     with locked(folder):
         for number, split in enumerate(splits, 1):
-            print(f"split {number} of {len(splits)} (seed {split})", flush=True)
+            print(f"split {split} ({number} of {len(splits)})", flush=True)
             prepared = prepare(split)
             results.append(
                 run_comparison(

@@ -141,10 +141,14 @@ def test_worldexpo10(worldexpo10: Path):
     assert [name for name, _ in part.skipped] == ["train_frame/200684_no_label.jpg"]
 
 
-def test_worldexpo10_one_test_scene(worldexpo10: Path):
-    rows = _read(f"worldexpo10:{worldexpo10}?scene=104207").images
-    assert [row.split for row in rows] == [None, "test"]
-    with pytest.raises(ConfigError, match="the test scenes are 104207"):
+def test_worldexpo10_one_test_scene(worldexpo10: Path, write_photos: WritePhotos):
+    write_photos(worldexpo10 / "test_frame" / "200608", ["200608_1.jpg"])
+    rows = _rows(_read(f"worldexpo10:{worldexpo10}?scene=104207"))
+    found = {row.source: (row.split, row.score) for row in rows.values()}
+    # The other scenes are there for nested crops alone, although nobody need have marked them.
+    assert found == {"200684": (None, 2.0), "104207": ("test", 2.0), "200608": ("train", None)}
+    assert rows["test_frame/200608/200608_1.jpg"].points is None
+    with pytest.raises(ConfigError, match="the test scenes are 104207, 200608"):
         _read(f"worldexpo10:{worldexpo10}?scene=500717")
 
 
@@ -162,6 +166,13 @@ def test_ucsd(tmp_path: Path, write_photos: WritePhotos):
         frames[0, 0] = {"loc": np.array([[10.0, 10, 1], [61.2, 40, 1], [60.4, 40.4, 0]])}
         frames[0, 1] = {"loc": np.array([[200.0, 10, 1]])}
         scipy.io.savemat(labels / f"{clip}_frame_full.mat", {"frame": frames})
+    for fold, split, score in (("1", "train", None), ("2", "test", 2.0)):
+        rows = _rows(_read(f"ucsd:{tmp_path}?fold={fold}"))
+        first = rows["ucsdpeds/vidf/vidf1_33_002.y/vidf1_33_002_f001.png"]
+        assert (first.split, first.score) == (split, score)
+        assert rows["ucsdpeds/vidf/vidf1_33_003.y/vidf1_33_003_f001.png"].score == 2.0
+    with pytest.raises(ConfigError, match="none of 1 and 2"):
+        _read(f"ucsd:{tmp_path}?fold=3")
     part = _read(f"ucsd:{tmp_path}")
     rows = _rows(part)
     found = {Path(name).name: (row.score, row.split, row.source) for name, row in rows.items()}

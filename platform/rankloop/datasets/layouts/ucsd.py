@@ -16,12 +16,14 @@ from rankloop.datasets.layouts.heads import (
 )
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
-from rankloop.errors import DataError
+from rankloop.errors import ConfigError, DataError
 
 _FRAME = re.compile(r"(?:.*/)?(vidf1_33_(\d\d\d))\.y/\1_f(\d+)\.png", re.IGNORECASE)
 _LABELS = re.compile(r"(vidf1_33_(\d\d\d))_frame_full\.mat")
 # Frames 601 to 1400 train, the others test; a clip has 200.
 _TRAINING_CLIPS = range(3, 7)
+# Clips that are tested, the others of them being unlabelled (TPAMI paper, 6.2.2).
+_FOLDS = {"1": range(7, 10), "2": range(3)}
 _CLIPS = range(10)
 
 
@@ -32,11 +34,16 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
 
     Args:
         path: folder with ``vidf/vidf1_33_000.y/vidf1_33_000_f001.png``… and ``vidf-cvpr/``.
-        options: none.
+        options: ``fold=1``: test on frames 1401 to 2000; frames 1 to 600 are unlabelled training
+            images, to make nested crops of (TPAMI paper, 6.2.2). ``fold=2``: the other way round.
 
     Raises:
+        ConfigError: no such fold.
         DataError: no frame has points, or the region is missing or malformed.
     """
+    fold = options.get("fold")
+    if fold is not None and fold not in _FOLDS:
+        raise ConfigError(f"ucsd:{path}: fold={fold!r} is none of 1 and 2")
     tree = open_tree(path)
     below = {name.rpartition("/")[2].lower(): name for name in tree.below("", (".mat",))}
     region_name = "vidf1_33_roi_mainwalkway.mat"
@@ -73,6 +80,10 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
     def row(name: str) -> ImageRow:
         match = _FRAME.fullmatch(name)
         assert match is not None
+        number = int(match[2])
+        tested = _FOLDS[fold] if fold else _CLIPS
+        if number not in (*_TRAINING_CLIPS, *tested):
+            return ImageRow(name, name, source=match[1].lower(), split="train")
         frame = int(match[3])
         location, frames = clip(match[1].lower())
         if not 1 <= frame <= len(frames):
@@ -84,7 +95,7 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
             name,
             name,
             source=match[1].lower(),
-            split=None if int(match[2]) in _TRAINING_CLIPS else "test",
+            split=None if number in _TRAINING_CLIPS else "test",
             score=float(len(points)),
             points=points,
             region=region,

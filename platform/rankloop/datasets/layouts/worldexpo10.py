@@ -27,8 +27,8 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
     Args:
         path: folder with ``train_frame/FRAME.jpg``, ``train_label/SCENE/FRAME.mat`` and
             ``train_label/SCENE/roi.mat``, and ``test_frame/SCENE/FRAME.jpg`` and ``test_label/``.
-        options: ``scene=NUMBER``: test on this scene alone; the other four test scenes are left
-            out.
+        options: ``scene=NUMBER``: test on this scene alone; frames of the other four test scenes
+            are unlabelled training images, to make nested crops of (TPAMI paper, 6.2.2).
 
     Raises:
         ConfigError: no such test scene.
@@ -40,16 +40,14 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
     if options.get("scene", "") not in {"", *scenes}:
         known = ", ".join(sorted(scenes)) or "missing"
         raise ConfigError(f"scene={options['scene']}: the test scenes are {known}")
-    tested = {
-        name: side
-        for side, name in frames
-        if side == "train" or options.get("scene", _scene(name)) == _scene(name)
-    }
+    side_of = {name: side for side, name in frames}
     regions: dict[str, tuple[np.ndarray, bytes]] = {}
     outside: list[int] = []
 
     def row(name: str) -> ImageRow:
-        side, scene = tested[name], _scene(name)
+        side, scene = side_of[name], _scene(name)
+        if side == "test" and options.get("scene", scene) != scene:
+            return ImageRow(name, name, source=scene, split="train")
         location = points_file(tree, f"{side}_label/{scene}/{name.rpartition('/')[2][:-4]}.mat")
         marked = head_points(variable(read_mat(location), "point_position", location))
         if scene not in regions:
@@ -69,7 +67,7 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
         )
 
     return crowd_part(
-        tree, tested, row, "train_frame or test_frame with labels", lambda: sum(outside)
+        tree, side_of, row, "train_frame or test_frame with labels", lambda: sum(outside)
     )
 
 
