@@ -82,11 +82,12 @@ def test_a_patch_keeps_its_count_whatever_its_size(make, size):
 def test_outside_the_region_of_interest_nobody_is_to_be_found(make):
     region = np.zeros((64, 64), bool)
     region[:, :24] = True
-    points = np.array([[8.0, 32.0], [56.0, 32.0]])
+    points = np.array([[8.0, 32.0], [22.0, 10.0], [56.0, 32.0]])
     crowd = CrowdPhotograph(np.zeros((64, 64, 3), np.uint8), points, region, 0)
-    patch = cut_patch(crowd, (0, 0, 64), make(input_size=64, sigma=1.0))
+    patch = cut_patch(crowd, (0, 0, 64), make(input_size=64, sigma=4.0))
     np.testing.assert_allclose(patch.inside, np.tile([1.0, 0.5, 0.0, 0.0], (4, 1)), atol=1e-6)
-    assert patch.density.sum() == pytest.approx(1.0, abs=1e-4)
+    # The second head is at the edge, and a whole person nevertheless.
+    assert patch.density.sum() == pytest.approx(2.0, abs=1e-4)
     assert (patch.density[:, 2:] == 0).all()
 
 
@@ -193,6 +194,8 @@ def test_what_lies_outside_the_region_has_no_gradient(make, discs):
     model = COUNTING.build(config, 0)
     terms = COUNTING.loss(model, _batch(config, regions), config)
     assert terms["counting"].item() == 0.0
+    terms["counting"].backward()
+    assert all(not part.grad.any() for part in model.parameters() if part.grad is not None)
     assert COUNTING.loss(model, _batch(config, discs), config)["counting"].item() > 0
 
 

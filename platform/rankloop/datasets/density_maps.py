@@ -2,7 +2,6 @@
 
 import math
 
-import cv2
 import numpy as np
 from scipy.special import ndtr
 
@@ -10,7 +9,6 @@ from rankloop.errors import ConfigError
 
 # TPAMI paper, section 5.1.
 SIGMA = 15.0
-_SIGMAS = 4.0
 
 
 def inside_image(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -43,17 +41,11 @@ def density_map(
     Raises:
         ConfigError: sigma is not a finite number above 0.
     """
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ConfigError(f"sigma {sigma} must be a finite number of pixels above 0")
     points = np.asarray(points, np.float64).reshape(-1, 2)
     here = inside_image(points, height, width)
-    columns, rows = np.rint(points[here]).astype(np.int64).T
-    density = np.zeros((height, width), np.float32)
-    np.add.at(density, (rows, columns), 1.0)
-    profile = cv2.getGaussianKernel(2 * math.ceil(_SIGMAS * sigma) + 1, sigma, cv2.CV_32F)
-    # This border repeats the last pixel: the only one that keeps the sum.
-    smooth = cv2.sepFilter2D(density, -1, profile, profile, borderType=cv2.BORDER_REFLECT)
-    return smooth, int(len(points) - here.sum())
+    box, cells = (0, 0, width, height), (height, width)
+    density = cell_density(points[here], box, cells, height, width, sigma)
+    return density, int(len(points) - here.sum())
 
 
 def cell_density(
@@ -63,10 +55,13 @@ def cell_density(
     height: int,
     width: int,
     sigma: float = SIGMA,
+    region: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return how many people there are in each cell of a box, by Gaussians as in `density_map`.
 
     Integrated exactly, so that cells may be of any size, and without the map of the whole image.
+    Within a region of interest every head in it counts as one person, too: what would fall outside
+    is spread over the part of its Gaussian that lies within. Heads outside it are left out.
 
     Args:
         points: heads in the image, float (n, 2): x and y; the centre of the first pixel is (0, 0).
@@ -76,10 +71,11 @@ def cell_density(
         height: of the image, in pixels.
         width: of the image, in pixels.
         sigma: standard deviation of the Gaussians in pixels, > 0.
+        region: bool (height, width), where heads are counted; None for everywhere.
 
     Returns:
         float32, of the shape ``cells``, people per cell. Of the whole image its sum is the number
-        of points.
+        of points, or of those in the region.
 
     Raises:
         ConfigError: sigma is not a finite number above 0.
@@ -91,9 +87,52 @@ def cell_density(
     reach = 6.0 * sigma
     low, high = np.array([x, y]) - reach, np.array([x + box_width, y + box_height]) + reach
     near = points[((points >= low) & (points <= high)).all(axis=1)]
-    columns = _shares(near[:, 0], x, box_width, cells[1], width, sigma)
-    rows = _shares(near[:, 1], y, box_height, cells[0], height, sigma)
-    return (rows.T @ columns).astype(np.float32)
+    if region is None:
+        columns = _shares(near[:, 0], x, box_width, cells[1], width, sigma)
+        rows = _shares(near[:, 1], y, box_height, cells[0], height, sigma)
+        return (rows.T @ columns).astype(np.float32)
+    place = np.rint(near).astype(np.int64)
+    near = near[region[place[:, 1].clip(0, height - 1), place[:, 0].clip(0, width - 1)]]
+    # Of pixels, since a region has any shape.
+    columns = _shares(near[:, 0], 0, width, width, width, sigma)
+    rows = _shares(near[:, 1], 0, height, height, height, sigma)
+    within = ((rows @ region) * columns).sum(axis=1, keepdims=True)
+    people = region * (rows.T @ (columns / within))
+    down = _overlaps(y, box_height, cells[0], height)
+    across = _overlaps(x, box_width, cells[1], width)
+    return (down @ people @ across.T).astype(np.float32)
+
+
+def region_shares(
+    region: np.ndarray, box: tuple[int, int, int, int], cells: tuple[int, int]
+) -> np.ndarray:
+    """Return which share of each cell of a box lies in a region of interest.
+
+    Args:
+        region: bool (h, w).
+        box: as `cell_density` takes it.
+        cells: as `cell_density` takes them.
+
+    Returns:
+        float32, of the shape ``cells``, in [0, 1]. Of a cell that reaches beyond the image, of what
+        is left of it.
+    """
+    x, y, box_width, box_height = box
+    height, width = region.shape
+    down = _overlaps(y, box_height, cells[0], height)
+    across = _overlaps(x, box_width, cells[1], width)
+    areas = np.outer(down.sum(axis=1), across.sum(axis=1))
+    return (down @ region @ across.T / areas).astype(np.float32)
+
+
+def _overlaps(start: int, length: int, cells: int, side: int) -> np.ndarray:
+    """Pixels' lengths in each of the cells of one axis, float (cells, side)."""
+    edges = start - 0.5 + length * np.arange(cells + 1) / cells
+    pixels = np.arange(side)
+    upper = np.minimum(edges[1:, None], pixels + 0.5)
+    lower = np.maximum(edges[:-1, None], pixels - 0.5)
+    found: np.ndarray = np.maximum(upper - lower, 0.0)
+    return found
 
 
 def _shares(

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from rankloop.datasets.crowds import CrowdPhotograph, load_crowd
 from rankloop.datasets.dataset import Dataset
-from rankloop.datasets.density_maps import cell_density
+from rankloop.datasets.density_maps import cell_density, region_shares
 from rankloop.images import crop, resize
 from rankloop.methods.counting_config import CountingConfig
 from rankloop.models.density import STRIDE
@@ -24,8 +23,8 @@ class CrowdPatch:
 
     Attributes:
         image: uint8 (s, s, 3).
-        density: float32 (s / 16, s / 16), people per cell; its sum is what the square holds,
-            whatever size it had.
+        density: float32 (s / 16, s / 16), people per cell; its sum is what the square holds of
+            the region of interest, whatever size it had.
         inside: share of each cell that is in the region of interest, float32, likewise.
     """
 
@@ -97,13 +96,10 @@ def cut_patch(
     x, y, side = box
     height, width, _ = crowd.image.shape
     cells = config.input_size // STRIDE
-    density = cell_density(
-        crowd.points, (x, y, side, side), (cells, cells), height, width, config.sigma
-    )
-    inside = np.ones((cells, cells), np.float32)
+    square, grid = (x, y, side, side), (cells, cells)
+    density = cell_density(crowd.points, square, grid, height, width, config.sigma, crowd.region)
+    inside = np.ones(grid, np.float32)
     if crowd.region is not None:
-        mask = crowd.region[y : y + side, x : x + side].astype(np.float32)
-        inside = cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA)
-    # What of a head lies outside the region is not to be found there.
+        inside = region_shares(crowd.region, square, grid)
     image = resize(crop(crowd.image, x, y, side, side), config.input_size)
-    return CrowdPatch(image, density * inside, inside)
+    return CrowdPatch(image, density, inside)

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from rankloop.datasets.density_maps import cell_density
+from rankloop.datasets.density_maps import cell_density, region_shares
 from rankloop.errors import ImageError
 from rankloop.images import shrink
 from rankloop.methods.crowd_patches import crowd_loader
 from rankloop.methods.method import Method, TrainingData
-from rankloop.models.density import STRIDE, cell_shares
+from rankloop.models.density import STRIDE
 from rankloop.plots.count_errors import count_errors_figure
 from rankloop.plots.density_maps import CrowdEstimate, density_figure
 from rankloop.training.count_errors import errors_by_range
@@ -57,16 +57,15 @@ def _estimate(method: Method, final: FinalModel, data: TrainingData, row: int) -
     device = next(final.model.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(crowd.image)).permute(2, 0, 1)[None]
     estimate = method.density(final.model, pixels.to(device))[0].float().cpu().numpy()
-    inside = np.ones_like(estimate)
+    rows, columns = estimate.shape
+    box = (0, 0, STRIDE * columns, STRIDE * rows)
     if crowd.region is not None:
-        inside = cell_shares(torch.from_numpy(crowd.region.astype(np.uint8))[None])[0].numpy()
+        estimate = estimate * region_shares(crowd.region, box, (rows, columns))
     entry = data.dataset.images.slice(row, 1).to_pylist()[0]
     truth = None
     if entry["points"] is not None:
-        rows, columns = estimate.shape
-        box = (0, 0, STRIDE * columns, STRIDE * rows)
-        truth = cell_density(crowd.points, box, estimate.shape, height, width, final.config.sigma)
-        truth = truth * inside
+        sigma = final.config.sigma
+        truth = cell_density(crowd.points, box, (rows, columns), height, width, sigma, crowd.region)
     name = textwrap.shorten(entry["image"], 40, placeholder="…")
     image = shrink(crowd.image, _SIDE)
-    return CrowdEstimate(name, image, truth, estimate * inside, float(entry["score"]))
+    return CrowdEstimate(name, image, truth, estimate, float(entry["score"]))
