@@ -54,6 +54,11 @@ def asked_points(make_campaign, discs) -> tuple[Campaign, list[str], Path]:
     return campaign, names, Path(SOURCE.where(campaign, 0))
 
 
+def _heads(number: int, more: str = "") -> list[str]:
+    """Lines with different heads of the first image."""
+    return [f"000-0001.png,{place},4{more}" for place in range(number)]
+
+
 def test_held_out_points_are_hidden_and_come_back_as_they_were(campaign, discs):
     before = {row["image"]: row for row in discs.images.to_pylist()}
     names = sorted(campaign.items)
@@ -146,6 +151,13 @@ def test_heads_outside_the_region_of_interest_are_dark_and_do_not_count(asked_po
     drop(answers, "anna.csv", "image,x,y", "000-0001.png,3,4", "000-0001.png,120,4")
     label = SOURCE.answers(campaign, 0, names).labels[names[0]]
     assert label == Label(1.0, points=((3.0, 4.0),))
+    # Nor do they make hers the number that is most, or opinions differ.
+    drop(answers, "ben.csv", "image,x,y", "000-0001.png,3,4", "000-0001.png,7,4")
+    drop(answers, "cy.csv", "image,x,y", *_heads(3))
+    dark = [f"000-0001.png,{x},9" for x in range(90, 120)]
+    drop(answers, "anna.csv", "image,x,y", "000-0001.png,3,4", *dark)
+    label = SOURCE.answers(campaign, 0, names).labels[names[0]]
+    assert label == Label(2.0, pytest.approx(1.0), 3, ((3.0, 4.0), (7.0, 4.0)))
 
 
 def test_images_without_points_are_not_asked_about_and_never_counted(make_campaign, discs):
@@ -157,6 +169,12 @@ def test_images_without_points_are_not_asked_about_and_never_counted(make_campai
     campaign = make_campaign(method="counting", dataset=some)
     kept = sorted(discs.images["image"].take(rows[20:]).to_pylist())
     assert sorted(campaign.items) == sorted(campaign.truth) == kept
+    # Where people are asked, they mark the heads of those of which only the number is known.
+    counted = make_campaign(method="counting", dataset=some, labelling="folder", name="counted")
+    asked = sorted(discs.images["image"].take(rows[:20]).to_pylist())
+    assert sorted(counted.items) == asked
+    crops = cropped_rows(counted.data({}), counted.config)
+    assert sorted(discs.images["image"].take(crops).to_pylist()) == asked
     none = replace(discs, images=with_column(discs.images, "points", [None] * len(points)))
     with pytest.raises(ConfigError, match="no training image of discs has head points"):
         make_campaign(method="counting", dataset=none, name="other")
@@ -165,23 +183,56 @@ def test_images_without_points_are_not_asked_about_and_never_counted(make_campai
 def test_the_newest_file_of_an_annotator_counts_and_the_median_of_several(asked_points):
     campaign, names, answers = asked_points
     drop(answers, "anna.csv", "image,x,y", "000-0001.png,1,1")
-    drop(answers, "anna2.csv", "image,x,y,annotator", *["000-0001.png,2,2,anna"] * 2)
-    drop(answers, "ben.csv", "image,x,y", *["000-0001.png,3,3"] * 5)
-    drop(answers, "cy.csv", "image,x,y", *["000-0001.png,4,4"] * 3)
+    drop(answers, "anna2.csv", "image,x,y,annotator", *_heads(2, ",anna"))
+    drop(answers, "ben.csv", "image,x,y", *_heads(5))
+    drop(answers, "cy.csv", "image,x,y", *_heads(3))
     for age, name in enumerate(("cy", "ben", "anna2", "anna")):
         moment = 1_700_000_000 - 100 * age
 
         os.utime(answers / f"{name}.csv", (moment, moment))
     label = SOURCE.answers(campaign, 0, names).labels[names[0]]
-    assert label == Label(3.0, pytest.approx(1.5275, abs=1e-3), 3, ((4.0, 4.0),) * 3)
+    assert label == Label(
+        3.0, pytest.approx(1.5275, abs=1e-3), 3, ((0.0, 4.0), (1.0, 4.0), (2.0, 4.0))
+    )
 
 
 def test_numbers_far_from_the_known_ones_count_and_are_named(asked_points):
     campaign, names, answers = asked_points
-    drop(answers, "anna.csv", "image,x,y", *["000-0001.png,3,3"] * 300)
+    drop(answers, "anna.csv", "image,x,y", *_heads(130))
     found = SOURCE.answers(campaign, 0, names)
-    assert found.labels[names[0]].score == 300.0
-    assert "300 heads are outside the known numbers" in found.unusual[0][1]
+    assert found.labels[names[0]].score == 130.0
+    assert "130 heads are outside the known numbers" in found.unusual[0][1]
+
+
+def test_a_head_that_is_there_twice_counts_once(asked_points):
+    campaign, names, answers = asked_points
+    drop(answers, "anna.csv", "image,x,y", *_heads(3), *_heads(2))
+    found = SOURCE.answers(campaign, 0, names)
+    assert found.labels[names[0]].score == 3.0
+    assert "2 heads" in found.unusual[0][1]
+    assert "they count once" in found.unusual[0][1]
+
+
+def test_lines_without_an_annotator_are_those_of_the_one_that_is_named(asked_points):
+    """Of the form's line the annotator is filled in, and not of those that were added below."""
+    campaign, names, answers = asked_points
+    lines = ["000-0001.png,9,9,Anna", *_heads(5, ","), "000-0002.png,1,1,"]
+    drop(answers, "mine.csv", "image,x,y,annotator", *lines)
+    found = SOURCE.answers(campaign, 0, names)
+    assert (found.labels[names[0]].score, found.labels[names[0]].annotators) == (6.0, 1)
+    assert {(one.question, one.annotator) for one in found.single} == {
+        (names[0], "Anna"),
+        (names[1], "mine"),
+    }
+    # Whose the fifth head is, nobody can tell.
+    lines = ["000-0003.png,9,9,Anna", "000-0003.png,9,9,Ben", "000-0003.png,5,5,"]
+    drop(answers, "ours.csv", "image,x,y,annotator", *lines)
+    found = SOURCE.answers(campaign, 0, names)
+    assert names[2] not in found.labels
+    assert any("name several annotators, and some none" in why for _, why in found.refused)
+    drop(answers, "ours.csv", "image,x,y,annotator", *lines[:2])
+    label = SOURCE.answers(campaign, 0, names).labels[names[2]]
+    assert (label.score, label.annotators) == (1.0, 2)
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -138,7 +138,11 @@ class AnswerFolder:
         )
         asked_about = _asked_about(lines, known, form, refused)
         if campaign.asks_points:
-            found = gathered(asked_about, sizes, refused)
+            whole = {name: size for each in lists for name, size in each["photographs"].items()}
+            found = [
+                (_in_photograph(campaign, answer, sizes, whole), line)
+                for answer, line in gathered(asked_about, sizes, refused, unusual)
+            ]
         else:
             found = [
                 (Answer(name, line.annotator, line.value[0], line.digest, line.file), line)
@@ -158,12 +162,6 @@ class AnswerFolder:
         for key in sorted(said):
             of_each[key[0]].append(said[key])
         labels = {name: _label(some) for name, some in of_each.items()}
-        if campaign.asks_points:
-            whole = {name: size for each in lists for name, size in each["photographs"].items()}
-            labels = {
-                name: _in_photograph(campaign, name, label, sizes[name], whole[name])
-                for name, label in labels.items()
-            }
         spreads = [(name, label.spread) for name, label in labels.items() if label.spread]
         asked = [name for name in questions if name in shown.values()]
         return Answers(
@@ -233,13 +231,17 @@ def _harmless(name: str) -> str:
 
 
 def _in_photograph(
-    campaign: Campaign, name: str, label: Label, shown: Sequence[int], whole: Sequence[int]
-) -> Label:
+    campaign: Campaign,
+    answer: Answer,
+    shown: Mapping[str, Sequence[int]],
+    whole: Mapping[str, Sequence[int]],
+) -> Answer:
     """Bring heads from the image that was shown to its photograph; those outside a region go."""
+    name = answer.question
     (row,) = campaign.rows_of(name)
     entry = campaign.dataset.images.slice(row, 1).to_pylist()[0]
-    points = points_in_photograph(entry, label.points or (), shown, whole)
-    return replace(label, score=float(len(points)), points=points)
+    points = points_in_photograph(entry, answer.points or (), shown[name], whole[name])
+    return replace(answer, value=float(len(points)), points=points)
 
 
 def _label(answers: Sequence[Answer]) -> Label:

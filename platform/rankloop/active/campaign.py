@@ -132,13 +132,12 @@ class Campaign:
             pairs = read_parquet(self.folder, CANDIDATES).to_pylist()
             drawn = pair_items(self.dataset, [(pair["a"], pair["b"]) for pair in pairs])
             return {item.name: item for item in drawn}
-        images = self.image_names
-        scores = self.dataset.images["score"].to_pylist()
+        images, held_out = self.image_names, self.plan.labelling == "held_out"
         return {
             item.name: item
             for item in items_of(self.dataset)
-            if all(scores[row] is None for row in item.rows)
-            and (not self.truth or all(images[row] in self.truth for row in item.rows))
+            if not any(self._labelled[row] for row in item.rows)
+            and (not held_out or all(images[row] in self.truth for row in item.rows))
         }
 
     def cycle(self, number: int) -> Folder:
@@ -211,11 +210,16 @@ class Campaign:
 
     @cached_property
     def _unlabelled(self) -> np.ndarray:
-        """Training rows without a score at the beginning: what ranks are learned from stays."""
-        images = self.dataset.images
-        known = images["score"].is_valid().to_numpy()
+        """Training rows without a label at the beginning: what ranks are learned from stays."""
         rows = split_indices(self.dataset, "train")
-        found: np.ndarray = rows[~known[rows]]
+        found: np.ndarray = rows[~self._labelled[rows]]
+        return found
+
+    @cached_property
+    def _labelled(self) -> np.ndarray:
+        """Of each image whether it has the label that is learned from, bool (n,)."""
+        column = "points" if self.asks_points else "score"
+        found: np.ndarray = self.dataset.images[column].is_valid().to_numpy()
         return found
 
     @cached_property
@@ -235,9 +239,11 @@ class Campaign:
     def _own_values(self) -> list[float]:
         if self.asks_pairs:
             return [1.0] * self.dataset.pairs["split"].to_pylist().count("train")
-        images = self.dataset.images.select(["split", "score", "points"]).to_pylist()
-        known = "points" if self.asks_points else "score"
-        return [r["score"] for r in images if r["split"] == "train" and r[known] is not None]
+        rows = split_indices(self.dataset, "train")
+        found: list[float] = (
+            self.dataset.images["score"].take(rows[self._labelled[rows]]).to_pylist()
+        )
+        return found
 
     def data(self, labels: Mapping[str, Label]) -> TrainingData:
         """Training data with labels taken in: scores of images, or the majority's order of pairs.

@@ -56,7 +56,7 @@ class Answer:
         value: as the score of a `Label`.
         digest: of the content of the file that said so.
         file: its name without the ending, when it was first seen.
-        points: heads as (x, y) in pixels of the image that was shown; None for a score alone.
+        points: heads as (x, y) in pixels of the photograph; None for a score alone.
     """
 
     question: str
@@ -64,7 +64,7 @@ class Answer:
     value: float
     digest: str = ""
     file: str = ""
-    points: list[list[float]] | None = None
+    points: tuple[tuple[float, float], ...] | None = None
 
 
 def labels_table(labels: Mapping[str, Label]) -> pa.Table:
@@ -104,4 +104,4 @@ def answers_table(answers: Sequence[Answer]) -> pa.Table:
 
 def answers_of(table: pa.Table) -> list[Answer]:
     """Return the single answers of a table."""
-    return [Answer(**row) for row in table.to_pylist()]
+    return [Answer(**{**row, "points": _points(row.get("points"))}) for row in table.to_pylist()]
