@@ -72,9 +72,9 @@ def read_bytes(uri: str) -> bytes:
     except ImageError:
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"{uri} does not exist") from error
+        raise ImageError(f"{shown_uri(uri)} does not exist") from error
     except Exception as error:  # file systems raise errors of their own libraries
-        raise ImageError(f"cannot read {uri}: {_reason(error)}") from error
+        raise ImageError(f"cannot read {shown_uri(uri)}: {_reason(error)}") from error
 
 
 def _read_package(uri: str) -> bytes:
@@ -341,7 +341,7 @@ def load_whole(
         image = shrink(decode(data), longest_side)
         return image if crop_box is None else crop(image, *crop_box)
     except ImageError as error:
-        raise ImageError(f"{uri}: {error}") from error
+        raise ImageError(f"{shown_uri(uri)}: {error}") from error
 
 
 def check_image(image: np.ndarray) -> None:

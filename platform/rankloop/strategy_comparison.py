@@ -86,10 +86,10 @@ def compare_strategies(
         metrics={
             name: {
                 "test": {
-                    f"{key}/{100 * entries[0]['share']:.0f} %": [
+                    f"{key}/cycle {number}, {100 * entries[0]['share']:.3g} %": [
                         entry["metrics"]["test"][key] for entry in entries
                     ]
-                    for entries in zip(*found, strict=True)
+                    for number, entries in enumerate(zip(*found, strict=True))
                     for key in _shown(metric)
                 }
             }

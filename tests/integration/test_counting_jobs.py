@@ -94,7 +94,7 @@ def test_strategies_are_compared_at_the_same_shares(tmp_path: Path):
     metrics = _result(folder)["metrics"]
     assert list(metrics) == ["certainty", "random"]
     assert list(metrics["certainty"]["test"]) == list(metrics["random"]["test"])
-    first = [found["test"]["mae/29 %"] for found in metrics.values()]
+    first = [found["test"]["mae/cycle 0, 29.2 %"] for found in metrics.values()]
     # Both begin with the same photographs.
     assert first[0] == first[1]
     assert (folder / "plots" / "learning_curves.png").is_file()

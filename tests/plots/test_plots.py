@@ -48,6 +48,15 @@ def test_score_plot_shows_every_image_with_directions_and_srocc():
     assert min(png_size(figure)) > 300
 
 
+def test_score_plot_of_counts_says_what_higher_means():
+    (axes,) = score_plot(
+        [1.0, 2.0], [2.0, 3.0], label_name="heads", labels_higher_is_better=True,
+        higher_means="more people",
+    ).axes  # fmt: skip
+    assert axes.get_xlabel() == "label: heads, higher means more people"
+    assert axes.get_ylabel() == "model's score, higher means more people"
+
+
 def test_score_plot_turns_srocc_with_the_directions():
     figure = score_plot(
         [1.0, 2.0, 3.0],
@@ -103,6 +112,16 @@ def test_training_curves_have_raw_and_smoothed_losses_and_metrics():
 def test_a_constant_loss_stays_constant_when_smoothed():
     smooth = training_curves(reports(20)).axes[0].lines[3]
     np.testing.assert_allclose(smooth.get_ydata(), 0.5)
+
+
+def test_errors_and_correlations_have_panels_of_their_own():
+    found = [SimpleNamespace(step=s, losses={}, metrics={"mae": 300.0 / s, "srocc": 0.1 * s, "rmse": 400.0})
+             for s in (1, 2, 3)]  # fmt: skip
+    _, errors, correlations = training_curves(found).axes
+    assert errors.get_ylabel() == "validation,\nlower is better"
+    assert [line.get_label() for line in errors.lines] == ["MAE", "RMSE"]
+    assert correlations.get_ylabel() == "validation,\nhigher is better"
+    np.testing.assert_allclose(correlations.lines[0].get_ydata(), [0.1, 0.2, 0.3])
 
 
 def test_training_curves_of_nothing_can_be_drawn():

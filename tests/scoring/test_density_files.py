@@ -12,7 +12,7 @@ from rankloop.methods.configuration import make_config
 from rankloop.methods.counting import COUNTING
 from rankloop.methods.counting_config import CountingConfig
 from rankloop.scoring.bulk import score_paths
-from rankloop.scoring.density import map_files
+from rankloop.scoring.density import map_files, score_by_density
 from rankloop.scoring.scorer import load_scorer
 from rankloop.scoring.table import read_rows
 from rankloop.storage import open_folder
@@ -106,6 +106,15 @@ def test_a_call_with_another_folder_begins_again(counter, photos, tmp_path):
     assert len(list((tmp_path / "other").iterdir())) == 20
 
 
+def test_a_map_that_is_not_finite_is_an_error_and_no_file(counter, tmp_path):
+    scorer = load_scorer(counter)
+    scorer.model.density.bias.data.fill_(float("nan"))
+    views = np.zeros((1, 32, 48, 3), np.uint8)
+    found = score_by_density(scorer, [views, "broken"], [tmp_path / "a", tmp_path / "b"])
+    assert found == [(None, "the density map is not finite"), (None, "broken")]
+    assert not list(tmp_path.iterdir())
+
+
 def test_maps_keep_the_folders_of_their_images(tmp_path):
     files = map_files(tmp_path, ["/data/a/1.jpg", "/data/b/1.jpg", "/data/b/c/2.png"])
     assert files == [tmp_path / "a/1.jpg", tmp_path / "b/1.jpg", tmp_path / "b/c/2.png"]
@@ -115,6 +124,9 @@ def test_maps_keep_the_folders_of_their_images(tmp_path):
     mixed = map_files(tmp_path, ["s3://x/1.jpg", "/data/1.jpg", "named/in/the/data.jpg"])
     assert len(set(mixed)) == 3
     assert all(file.is_relative_to(tmp_path) for file in mixed)
+    for outside in ("s3://b/a/../../../../home/u/x.jpg", "http://h/a.jpg?x=/../../../../../y"):
+        for file in map_files(tmp_path, ["s3://b/a/1.jpg", outside]):
+            assert file.resolve().is_relative_to(tmp_path)
 
 
 def test_maps_of_other_methods_and_of_many_workers_are_refused(

@@ -47,7 +47,7 @@ def test_the_worst_misses_are_those_ranked_furthest_from_their_place(labels_high
     scores = 400 + 7 * quality
     scores[best], scores[worst] = scores[worst] - 1, scores[best] + 1
     given = scores if scores_higher else -scores
-    method: Any = SimpleNamespace(higher_is_better=scores_higher)
+    method: Any = SimpleNamespace(higher_is_better=scores_higher, higher_means="")
     figure = publishing._misses(method, _final(given), _data(labels_higher))
     assert figure is not None
     rows = [[axes.get_title() for axes in row.axes if axes.images] for row in figure.subfigs]

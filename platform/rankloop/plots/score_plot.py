@@ -15,6 +15,7 @@ def score_plot(
     label_name: str,
     labels_higher_is_better: bool,
     scores_higher_is_better: bool = True,
+    higher_means: str = "",
 ) -> Figure:
     """Draw one point per image, with Spearman's rank correlation as the title.
 
@@ -24,6 +25,7 @@ def score_plot(
         label_name: what the labels are; a name with "synthetic" in it is pointed out.
         labels_higher_is_better: their direction.
         scores_higher_is_better: the model's direction.
+        higher_means: what higher labels and scores mean, if not better images.
 
     Raises:
         ValueError: the arrays differ in length or hold NaN or infinity.
@@ -47,11 +49,13 @@ def score_plot(
     )
     shown = f"SROCC {value:.3f}" if np.isfinite(value) else "SROCC undefined"
     axes.set_title(f"{shown}, {len(scores):,} images", fontsize=12)
-    axes.set_xlabel(f"label: {label_name}, {_direction(labels_higher_is_better)}")
-    axes.set_ylabel(f"model's score, {_direction(scores_higher_is_better)}")
+    axes.set_xlabel(f"label: {label_name}, {_direction(labels_higher_is_better, higher_means)}")
+    axes.set_ylabel(f"model's score, {_direction(scores_higher_is_better, higher_means)}")
     tidy(axes, grid="both")
     return figure
 
 
-def _direction(higher_is_better: bool) -> str:
+def _direction(higher_is_better: bool, higher_means: str) -> str:
+    if higher_means:
+        return f"higher means {higher_means}"
     return f"{'higher' if higher_is_better else 'lower'} is better"

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rankloop.metrics import direction, metric_title
 from rankloop.plots.style import COLORS, new_figure, tidy
 
 
@@ -30,16 +31,25 @@ class CurvePoint(Protocol):
 def training_curves(reports: Sequence[CurvePoint]) -> Figure:
     """Draw every loss term, raw and smoothed, above the validation metrics.
 
+    Metrics of which higher values are better have a panel of their own, and so have errors.
+
     Args:
         reports: in the order of their steps.
     """
-    figure = new_figure(7.2, 6.0)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    names = dict.fromkeys(name for report in reports for name in report.metrics)
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(direction(name), []).append(name)
+    rows = 1 + max(1, len(kinds))
+    figure = new_figure(7.2, 2.0 + 2.0 * rows)
+    upper, *lower = figure.subplots(rows, 1, sharex=True, height_ratios=(3, *[2] * (rows - 1)))
     _draw_losses(upper, reports)
-    _draw_metrics(lower, reports)
-    lower.set_xlabel("training step")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in (upper, lower):
+    for axes, (which, some) in zip(lower, kinds.items(), strict=False):
+        _draw_metrics(axes, reports, some)
+        axes.set_ylabel(f"validation,\n{which}")
+    lower[-1].set_xlabel("training step")
+    lower[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (upper, *lower):
         tidy(axes)
         if axes.lines:
             # Outside, since no place inside is free of curves for sure.
@@ -64,14 +74,12 @@ def _draw_losses(axes: Axes, reports: Sequence[CurvePoint]) -> None:
     axes.set_ylabel("loss (smoothed over raw)" if window > 1 else "loss")
 
 
-def _draw_metrics(axes: Axes, reports: Sequence[CurvePoint]) -> None:
-    names = dict.fromkeys(name for report in reports for name in report.metrics)
+def _draw_metrics(axes: Axes, reports: Sequence[CurvePoint], names: Sequence[str]) -> None:
     for name, color in zip(names, _colors(len(names)), strict=True):
         known = [(r.step, r.metrics[name]) for r in reports if name in r.metrics]
         steps, values = zip(*known, strict=True)
-        label = name.replace("_", " ")
+        label = metric_title(name)
         axes.plot(steps, values, color=color, linewidth=1.4, marker="o", markersize=4, label=label)
-    axes.set_ylabel("validation metric")
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Density maps of images that are counted, as files beside the table of scores."""
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,12 @@ def map_files(folder: Path, names: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: two images would share one.
     """
+    # Without "..": no map may leave the folder.
     paths = [
-        f"/{name.partition('://')[2]}" if "://" in name else os.path.abspath(name) for name in names
+        posixpath.normpath(f"/{name.partition('://')[2]}")
+        if "://" in name
+        else os.path.abspath(name)
+        for name in names
     ]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     files: dict[Path, str] = {}
@@ -62,6 +67,9 @@ def score_by_density(
             scores.append((None, views))
             continue
         density = scorer.density(views[0])
+        if not np.isfinite(density).all():
+            scores.append((None, "the density map is not finite"))
+            continue
         _write(file, density, views.shape[1:3])
         scores.append((float(density.sum(dtype=np.float64)), ""))
     return scores

@@ -82,6 +82,7 @@ def scores_figure(
         label_name=dataset.score_name or "score",
         labels_higher_is_better=dataset.higher_is_better,
         scores_higher_is_better=method.higher_is_better,
+        higher_means=method.higher_means,
     )
 
 
@@ -124,7 +125,7 @@ def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | N
     order = np.argsort(error, kind="stable")
     nearest = np.argsort(np.abs(error), kind="stable")
     chosen = (
-        (f"ranked too low: score ({_labels_named(data)})", order[:MISSES]),
+        (f"ranked too low: score ({_labels_named(method, data)})", order[:MISSES]),
         ("ranked too high", order[::-1][:MISSES]),
         ("nearest to the right rank", nearest[:MISSES]),
     )
@@ -141,9 +142,11 @@ def _misses(method: Method, final: FinalModel, data: TrainingData) -> Figure | N
     )
 
 
-def _labels_named(data: TrainingData) -> str:
-    better = "higher" if data.dataset.higher_is_better else "lower"
-    return f"{data.dataset.score_name or 'label'}, {better} is better"
+def _labels_named(method: Method, data: TrainingData) -> str:
+    name = data.dataset.score_name or "label"
+    if method.higher_means:
+        return f"{name}, higher means {method.higher_means}"
+    return f"{name}, {'higher' if data.dataset.higher_is_better else 'lower'} is better"
 
 
 def _arrangement(method: Method, final: FinalModel, data: TrainingData) -> Figure | None:

@@ -34,11 +34,11 @@ def scored_sets_figure(method: Method, final: FinalModel, data: TrainingData) ->
     if not sets:
         return None
     found = np.concatenate([shown.violations for shown in sets])
-    better = "higher" if method.higher_is_better else "lower"
+    higher = "higher" if method.higher_is_better else "lower"
     return ranked_scores_figure(
         sets,
-        f"ranked sets of test images, best first, {better} scores are better: "
-        f"{int(found.sum())} of {len(found)} images violate the order",
+        f"ranked sets of test images, {higher} scores mean {method.higher_means or 'better images'}"
+        f" and come first: {int(found.sum())} of {len(found)} images violate the order",
     )
 
 
