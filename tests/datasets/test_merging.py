@@ -77,6 +77,7 @@ def test_photographs_of_one_name_in_two_parts_get_their_folder_before_it() -> No
         "B/B/train/1.jpg": "/data/B/B/train/1.jpg",
     }
     assert list(merged.pairs) == [("B/train/1.jpg", "train/2.jpg")]
+    assert merged.counts == {"images_renamed": 2}
 
 
 def test_sources_by_pattern_by_reader_and_by_name() -> None:

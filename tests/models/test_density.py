@@ -42,6 +42,21 @@ def test_tiles_give_the_map_of_the_whole(backbone):
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-3 * spread)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_no_cell_depends_on_pixels_beyond_the_reach(backbone):
+    model = _built(backbone).double()
+    side = 2 * model.reach + 9 * 16
+    middle = side // 32
+    pixels = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    model.density(model.trunk(pixels))[0, 0, middle, middle].backward()
+    assert pixels.grad is not None
+    used = pixels.grad[0].abs().sum(dim=(0, 2)).nonzero().flatten()
+    before = 16 * middle - int(used.min())
+    after = int(used.max()) + 1 - 16 * (middle + 1)
+    # And hardly less: what tiles see in vain costs time.
+    assert model.reach - 48 < max(before, after) <= model.reach
+
+
 @torch.inference_mode()
 def test_cells_outside_the_region_of_interest_do_not_count():
     model = _built("resnet18")

@@ -115,8 +115,8 @@ def test_a_constant_loss_stays_constant_when_smoothed():
 
 
 def test_errors_and_correlations_have_panels_of_their_own():
-    found = [SimpleNamespace(step=s, losses={}, metrics={"mae": 300.0 / s, "srocc": 0.1 * s, "rmse": 400.0})
-             for s in (1, 2, 3)]  # fmt: skip
+    metrics = [{"mae": 300.0 / s, "srocc": 0.1 * s, "rmse": 400.0} for s in (1, 2, 3)]
+    found = [SimpleNamespace(step=s, losses={}, metrics=some) for s, some in enumerate(metrics)]
     _, errors, correlations = training_curves(found).axes
     assert errors.get_ylabel() == "validation,\nlower is better"
     assert [line.get_label() for line in errors.lines] == ["MAE", "RMSE"]

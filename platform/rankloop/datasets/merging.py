@@ -10,6 +10,9 @@ from rankloop.datasets.votes import Vote, majority
 from rankloop.errors import ConfigError, DataError
 from rankloop.images import shown_uri
 
+# Images that are called by their folder, too, since another has their name.
+RENAMED = "images_renamed"
+
 # What an image has one of, whichever data source says it.
 _CONTRADICTABLE = (
     "score",
@@ -37,18 +40,22 @@ def merge(parts: Sequence[Part]) -> Part:
     images: dict[str, ImageRow] = {}
     name_of: dict[tuple[str, tuple[int, int, int, int] | None], str] = {}
     votes: list[Vote] = []
+    renamed = 0
     for part in parts:
         names = {}
         for row in part.images:
             place = row.uri, row.crop
             if place not in name_of:
                 name_of[place] = _unused_name(row, images)
+                renamed += name_of[place] != row.image
             name = names[row.image] = name_of[place]
             known = images.get(name)
             images[name] = _combined(known, row) if known else replace(row, image=name)
         votes += [Vote(names[a], names[b], better=names[a]) for a, b in part.pairs]
     pairs, contradictions = majority(votes)
     counts = Counter[str]({TIES: contradictions} if contradictions else {})
+    if renamed:
+        counts[RENAMED] = renamed
     for part in parts:
         counts.update(part.counts)
     higher_is_better, score_name = _scale(parts)

@@ -31,11 +31,12 @@ class SourceOptions:
     seed: int = 0
     """Seed of everything random, such as the crops of samples."""
     crops_per_photo: int = 40
-    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are. Not for
+    discs."""
     strict: tyro.conf.FlagCreatePairsOff[bool] = False
     """Refuse data sources that list images which are not there, rather than skip and list them."""
     smoke: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Take the samples, and few of them, to try the job out."""
+    """Take photographs that come with the packages, and few of them, to try the job out."""
 
     def read(self) -> Part:
         """Return what the sources hold; of samples, where none is named, under ``smoke``.
@@ -86,7 +87,8 @@ class DataOptions:
     strict: tyro.conf.FlagCreatePairsOff[bool] = False
     """Refuse data sources that list images which are not there, rather than skip and list them."""
     crops_per_photo: int = 40
-    """Crops that samples cuts from each photograph; 0 for the photographs as they are."""
+    """Crops that samples cuts from each photograph; 0 for the photographs as they are. Not for
+    discs."""
     labels: int = 100
     """Labelled training pairs to draw from scores, or from the synthetic annotator, for methods
     that learn from pairs; others use every score of the training split."""

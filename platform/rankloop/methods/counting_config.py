@@ -62,8 +62,8 @@ class CountingConfig(BaseModel):
     hard_pairs: Annotated[int, Ge(1), Le(1_000_000)] = 3
     """With "hard" pairs, how many of the hardest are learned from at first, of those of each
     data-parallel worker. Ours."""
-    hard_pairs_every: Annotated[int, Ge(1), Le(100_000_000)] = 1000
-    """Steps after which hard_pairs more of them are learned from. Ours."""
+    hard_pairs_every: Annotated[int, Ge(1), Le(100_000_000)] = 5000
+    """Steps after which hard_pairs more of them are learned from. As for image quality (6.1.1)."""
     frozen_statistics: bool | None = None
     """Keep the backbone's batch normalisation, if it has one, as the weights have it. By default
     so, but with weights "none". Ours; VGG-16 has none."""
