@@ -21,6 +21,10 @@ from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import prepare_data, result_folder, write_result
 from rankloop.tuning.report import spread, table
 
+# Of a campaign: an entry per cycle; and of each way of selecting, one per seed.
+_Curve = Sequence[Mapping[str, Any]]
+_Curves = dict[str, list[_Curve]]
+
 
 def compare_strategies(
     job: str,
@@ -63,44 +67,45 @@ def compare_strategies(
         "pairs": pairs,
     }
     first = prepare_data(options.data, method, config)
+    dataset = first.data.dataset
     folder = result_folder(options.storage, job, method.name, first, identity)
     storage = open_folder(options.storage)
     orders = Orders(cycles, Resources(options.workers, options.data_workers))
-    curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in strategies}
+    curves: _Curves = {name: [] for name in strategies}
     with connected():
         for seed in sorted(options.seeds):
             for strategy in strategies:
                 print(f"{strategy} selection, seed {seed}", flush=True)
                 own = folder / f"{strategy}-seed-{seed}"
-                plan = _plan(method, options, first.data.dataset, strategy, seed, share, pairs)
-                campaign = create_campaign(own, plan, first.data.dataset)
+                plan = _plan(method, options, dataset, strategy, seed, share, pairs)
+                campaign = create_campaign(own, plan, dataset)
                 drive_by_actor(own, storage, orders, lambda line: print(line, flush=True))
                 curves[strategy].append(curve(campaign))
-    metric = selection_metric(method, first.data.dataset)
+    metric = selection_metric(method, dataset)
     write_result(
         folder,
         method,
         config,
-        first.data.dataset,
+        dataset,
         seeds=sorted(options.seeds),
-        metrics={
-            name: {
-                "test": {
-                    f"{key}/cycle {number}, {100 * entries[0]['share']:.3g} %": [
-                        entry["metrics"]["test"][key] for entry in entries
-                    ]
-                    for number, entries in enumerate(zip(*found, strict=True))
-                    for key in _shown(metric)
-                }
-            }
-            for name, found in curves.items()
-        },
+        metrics={name: {"test": _by_cycle(found, metric)} for name, found in curves.items()},
         more={"selection_metric": metric, "cycles": cycles, "share": share, "note": note},
     )
     _draw(folder, method, campaign, metric, curves)
     print(_report(method, campaign, metric, curves, options, note))
     print(f"see the campaigns in MLflow: {ui_command(storage)}")
     return str(folder)
+
+
+def _by_cycle(found: Sequence[_Curve], metric: str) -> dict[str, list[float]]:
+    """Test metrics by cycle and share that is labelled: the value of each seed."""
+    return {
+        f"{key}/cycle {number}, {100 * entries[0]['share']:.3g} %": [
+            entry["metrics"]["test"][key] for entry in entries
+        ]
+        for number, entries in enumerate(zip(*found, strict=True))
+        for key in _shown(metric)
+    }
 
 
 def _plan(
@@ -135,7 +140,7 @@ def _draw(
     method: Method,
     campaign: Campaign,
     metric: str,
-    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    curves: _Curves,
 ) -> None:
     lines = {
         name: [
@@ -156,7 +161,7 @@ def _report(
     method: Method,
     campaign: Campaign,
     metric: str,
-    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    curves: _Curves,
     options: Any,
     note: str,
 ) -> str:

@@ -95,8 +95,10 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
         "000-0002.png,very good",
         "000-0003.png,nan",
         "000-0004.png,inf",
+        "nobody.png,very bad",
     )
     found = SOURCE.answers(campaign, 0, images)
+    assert len({where for where, _ in found.refused}) == len(found.refused) == 6
     assert found.labels == {images[0]: Label(3.0)}
     assert {where.rpartition("/")[2]: why for where, why in found.refused} == {
         "anna.csv, line 3": "image '000-0009.png' was not asked about",
@@ -104,6 +106,7 @@ def test_what_cannot_be_a_label_is_refused_with_its_place(asked):
         "anna.csv, line 5": "score 'very good' is not a number",
         "anna.csv, line 6": "score 'nan' is not a number",
         "anna.csv, line 7": "score 'inf' is not a number",
+        "anna.csv, line 8": "score 'very bad' is not a number",
     }
 
 

@@ -57,59 +57,21 @@ class AnswerFolder:
         request, form = _request(campaign, number), FORMS[campaign.method.learns_from]
         if request.has(LIST) or not questions:
             return
-        load = campaign.data({}).load
-        shown = partial(shown_crowd, campaign.dataset) if campaign.asks_points else load
-        files: dict[str, str] = {}
-        sizes: dict[str, list[int]] = {}
-        photographs: dict[str, list[int]] = {}
-        unreadable = []
-        for place, name in enumerate(questions, 1):
-            # Of this question in this request alone: an answer to another is never taken for it.
-            digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
-            stem = f"{number:03d}-{place:04d}-{digest.hexdigest()}"
-            try:
-                images = [shown(row) for row in campaign.rows_of(name)]
-            except ImageError as error:
-                # Gone since the campaign began.
-                unreadable.append([name, str(error)])
-                continue
-            for side, image in zip(form.sides, images, strict=True):
-                (request / "images").write_bytes(f"{stem}{side}.png", encode(image))
-            files[f"{stem}.png" if len(images) == 1 else stem] = name
-            sizes[name] = [images[0].shape[1], images[0].shape[0]]
-            if campaign.asks_points:
-                photographs[name] = photograph_size(campaign.dataset, campaign.rows_of(name)[0])
-        if not files:
+        shown = _write_images(request, campaign, number, questions)
+        if not shown["files"]:
             raise DataError(
                 f"none of the {len(questions)} {form.question}s to ask about can be shown, the "
-                f"first since {unreadable[0][1]}: bring the images back"
+                f"first since {shown['unreadable'][0][1]}: bring the images back"
             )
         (request / ANSWERS).write_bytes(".keep", b"")
-        known = campaign.plan.dataset
-        direction = "higher is better" if known["higher_is_better"] else "lower is better"
-        task = form.task.format(
-            score=known["score_name"] or "score",
-            direction=direction,
-            span="" if campaign.asks_pairs else _span(_known_range(campaign)),
-        )
-        text = _INSTRUCTIONS.format(
-            count=len(files),
-            question=form.question,
-            sides=" (PAIR-a.png and PAIR-b.png)" if campaign.asks_pairs else "",
-            task=task,
-            together=form.together,
-        )
-        paragraphs = [textwrap.fill(part, 80) for part in text.split("\n\n")]
-        request.write_bytes("instructions.txt", ("\n\n".join(paragraphs) + "\n").encode())
+        text = _instructions(campaign, form, len(shown["files"]))
+        request.write_bytes("instructions.txt", text.encode())
         buffer = io.StringIO(newline="")
         blank = [""] * (len(form.answer) + 1)
-        lines = [[file, *blank, _harmless(name)] for file, name in files.items()]
+        lines = [[file, *blank, _harmless(name)] for file, name in shown["files"].items()]
         csv.writer(buffer).writerows([[form.question, *form.answer, "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
-        request.write_json(
-            LIST,
-            {"files": files, "sizes": sizes, "photographs": photographs, "unreadable": unreadable},
-        )
+        request.write_json(LIST, shown)
 
     def answers(self, campaign: Campaign, number: int, questions: Sequence[str]) -> Answers:
         """Read all answers to this request and those before it.
@@ -121,7 +83,6 @@ class AnswerFolder:
         requests = [_request(campaign, cycle) for cycle in range(number + 1)]
         lists = [request.read_json(LIST) for request in requests if request.has(LIST)]
         shown = {file: name for found in lists for file, name in found["files"].items()}
-        sizes = {name: size for found in lists for name, size in found.get("sizes", {}).items()}
         # What the form calls a question is never taken for the data set's own name.
         known = {name.strip(): name for name in shown.values()} | shown
         # Those of this cycle are there if it was cut off.
@@ -137,18 +98,7 @@ class AnswerFolder:
             settled_seconds=self.settled_seconds,
         )
         asked_about = _asked_about(lines, known, form, refused)
-        if campaign.asks_points:
-            whole = {name: size for each in lists for name, size in each["photographs"].items()}
-            found = [
-                (_in_photograph(campaign, answer, sizes, whole), line)
-                for answer, line in gathered(asked_about, sizes, refused, unusual)
-            ]
-        else:
-            found = [
-                (Answer(name, line.annotator, line.value[0], line.digest, line.file), line)
-                for name, line in asked_about
-                if line.value is not None
-            ]
+        found = _single_answers(campaign, asked_about, lists, refused, unusual)
         span = None if campaign.asks_pairs else _known_range(campaign)
         for answer, line in found:
             odd, off = _oddity(answer, span)
@@ -175,6 +125,83 @@ class AnswerFolder:
         )
 
 
+def _write_images(
+    request: Folder, campaign: Campaign, number: int, questions: Sequence[str]
+) -> dict[str, Any]:
+    """Write the images that are asked about.
+
+    Returns:
+        files: what the form calls a question, to the question.
+        sizes, photographs: question to width and height, of the (first) image that is shown and,
+            where heads are asked for, of its photograph.
+        unreadable: question and reason of each that cannot be shown.
+    """
+    load = campaign.data({}).load
+    shown = partial(shown_crowd, campaign.dataset) if campaign.asks_points else load
+    files: dict[str, str] = {}
+    sizes: dict[str, list[int]] = {}
+    photographs: dict[str, list[int]] = {}
+    unreadable = []
+    for place, name in enumerate(questions, 1):
+        # Of this question in this request alone: an answer to another is never taken for it.
+        digest = hashlib.blake2b(f"{campaign.folder} {name}".encode(), digest_size=3)
+        stem = f"{number:03d}-{place:04d}-{digest.hexdigest()}"
+        try:
+            images = [shown(row) for row in campaign.rows_of(name)]
+        except ImageError as error:
+            # Gone since the campaign began.
+            unreadable.append([name, str(error)])
+            continue
+        for side, image in zip(FORMS[campaign.method.learns_from].sides, images, strict=True):
+            (request / "images").write_bytes(f"{stem}{side}.png", encode(image))
+        files[f"{stem}.png" if len(images) == 1 else stem] = name
+        sizes[name] = [images[0].shape[1], images[0].shape[0]]
+        if campaign.asks_points:
+            photographs[name] = photograph_size(campaign.dataset, campaign.rows_of(name)[0])
+    return {"files": files, "sizes": sizes, "photographs": photographs, "unreadable": unreadable}
+
+
+def _instructions(campaign: Campaign, form: Form, count: int) -> str:
+    known = campaign.plan.dataset
+    task = form.task.format(
+        score=known["score_name"] or "score",
+        direction="higher is better" if known["higher_is_better"] else "lower is better",
+        span="" if campaign.asks_pairs else _span(_known_range(campaign)),
+    )
+    text = _INSTRUCTIONS.format(
+        count=count,
+        question=form.question,
+        sides=" (PAIR-a.png and PAIR-b.png)" if campaign.asks_pairs else "",
+        task=task,
+        together=form.together,
+    )
+    return "\n\n".join(textwrap.fill(part, 80) for part in text.split("\n\n")) + "\n"
+
+
+def _single_answers(
+    campaign: Campaign,
+    lines: Iterable[tuple[str, Line]],
+    lists: Sequence[Mapping[str, Any]],
+    refused: Refused,
+    unusual: Refused,
+) -> list[tuple[Answer, Line]]:
+    """Return each answer that lines with their questions give, with its (first) line."""
+    if not campaign.asks_points:
+        return [
+            (Answer(name, line.annotator, line.value[0], line.digest, line.file), line)
+            for name, line in lines
+            if line.value is not None
+        ]
+    shown, whole = (
+        {name: size for each in lists for name, size in each[what].items()}
+        for what in ("sizes", "photographs")
+    )
+    return [
+        (_in_photograph(campaign, answer, shown, whole), line)
+        for answer, line in gathered(lines, shown, refused, unusual)
+    ]
+
+
 def _asked_about(
     lines: Iterable[Line], known: Mapping[str, str], form: Form, refused: Refused
 ) -> Iterator[tuple[str, Line]]:
@@ -182,6 +209,9 @@ def _asked_about(
     for line in lines:
         given = str(line.row[form.question])
         name = known.get(given.strip())
+        if name is None and line.value is None:
+            # What is wrong with it has been said.
+            continue
         if name is None:
             refused.append((line.where, f"{form.question} {given!r} was not asked about"))
         elif not _names(line.row.get("name"), name):

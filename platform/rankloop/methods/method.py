@@ -117,7 +117,7 @@ class Method:
         row_views: (data, row number, config) to the views of an image of a dataset, where its
             score depends on more than the pixels; may have more channels. None: as ``views``.
         density: (model, images uint8 (n, 3, h, w)) to maps, float32 (n, h', w'), whose sums are the
-            scores, without gradients; None where scores are no such sums.
+            scores of plain images, without gradients; None where scores are no such sums.
         build: (config, seed) to a seeded model that maps uint8 (n, 3, h, w) to scores (n,).
         initialise: (new model, config, data) sets what the model takes from the training labels.
         before_step: (model, optimiser, config, seed, step) changes them where a phase of training

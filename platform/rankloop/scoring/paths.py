@@ -50,7 +50,7 @@ def images_of_sources(specs: Sequence[str]) -> tuple[dict[str, str], tuple[tuple
 
     Raises:
         ConfigError: a source is not named as it should be.
-        DataError: one is missing, empty or malformed, or has images that are crops of photographs
+        DataError: one is missing, empty or malformed, or has images that are crops of photographs,
             shrunk before they are used, or looked at in a region of interest only.
     """
     part = read_sources(specs, seed=0, crops_per_photo=0)
