@@ -36,7 +36,7 @@ def space(trial: optuna.Trial, backbones: Sequence[str] = BACKBONES) -> dict[str
         "crops": trial.suggest_int("crops", 2, 8),
         "crop_scale": trial.suggest_float("crop_scale", 0.5, 0.9),
         "anchor_region": trial.suggest_float("anchor_region", 1.0, 16.0, log=True),
-        "learning_rate": trial.suggest_float("learning_rate", 1e-8, 1e-3, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 1e-8, 1e-5, log=True),
         "least_patch": trial.suggest_int("least_patch", 32, 112, step=8),
         "most_patch": trial.suggest_int("most_patch", 112, 896, step=16),
         "backbone": trial.suggest_categorical("backbone", list(backbones)),

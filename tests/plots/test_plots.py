@@ -19,6 +19,7 @@ from rankloop.plots.density_maps import CrowdEstimate, density_figure
 from rankloop.plots.misses import misplaced, misses_figure
 from rankloop.plots.ranked_scores import ScoredSet, ranked_scores_figure
 from rankloop.plots.score_plot import score_plot
+from rankloop.plots.style import ending
 from rankloop.plots.sweep_plots import optimization_history, parameter_importance
 from rankloop.plots.training_curves import training_curves
 
@@ -365,3 +366,8 @@ def test_undefined_values_have_no_part_in_importances():
     assert after is not None
     widths = [[bar.get_width() for bar in figure.axes[0].patches] for figure in (before, after)]
     assert widths[0] == widths[1]
+
+
+def test_long_names_show_how_they_end():
+    assert ending("test_data/images/IMG_12.jpg", 12) == "…/IMG_12.jpg"
+    assert ending("IMG_12.jpg", 10) == "IMG_12.jpg"

@@ -32,7 +32,10 @@ def count_errors_figure(errors: Mapping[str, npt.NDArray[np.float64]]) -> Figure
         # Beside each other, so that equal errors are told apart.
         beside = place + np.linspace(-0.15, 0.15, len(some)) if len(some) > 1 else [place]
         axes.scatter(beside, some, s=14, color=BLUE, alpha=0.5, linewidths=0)
-    axes.set_xticks(places, [f"{name}\n{len(some)} images" for name, some in errors.items()])
+    axes.set_xticks(
+        places,
+        [f"{name}\n{len(some)} image{'s' * (len(some) > 1)}" for name, some in errors.items()],
+    )
     axes.set_xlabel("people in the photograph")
     axes.set_ylabel("estimated less true count, 0 is best")
     tidy(axes)

@@ -25,3 +25,8 @@ def tidy(axes: Axes, *, grid: str = "y") -> None:
         axes.xaxis.grid(True, color="#E5E5E5", linewidth=0.8)
     if grid in ("y", "both"):
         axes.yaxis.grid(True, color="#E5E5E5", linewidth=0.8)
+
+
+def ending(name: str, most: int) -> str:
+    """Return the last characters of an image's name, where names differ, at most so many."""
+    return name if len(name) <= most else f"…{name[len(name) - most + 1 :]}"

@@ -1,7 +1,5 @@
 """Pictures of a model that counts people: density maps and errors by count."""
 
-import textwrap
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -14,6 +12,7 @@ from rankloop.methods.method import Method, TrainingData
 from rankloop.models.density import STRIDE
 from rankloop.plots.count_errors import count_errors_figure
 from rankloop.plots.density_maps import CrowdEstimate, density_figure
+from rankloop.plots.style import ending
 from rankloop.training.count_errors import errors_by_range
 from rankloop.training.final import FinalModel, scored_labels
 
@@ -66,6 +65,6 @@ def _estimate(method: Method, final: FinalModel, data: TrainingData, row: int) -
     if entry["points"] is not None:
         sigma = final.config.sigma
         truth = cell_density(crowd.points, box, (rows, columns), height, width, sigma, crowd.region)
-    name = textwrap.shorten(entry["image"], 40, placeholder="…")
+    name = ending(entry["image"], 40)
     image = shrink(crowd.image, _SIDE)
     return CrowdEstimate(name, image, truth, estimate, float(entry["score"]))

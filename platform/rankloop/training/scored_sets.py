@@ -1,7 +1,5 @@
 """Ranked sets of test images with a model's scores: what it has understood of the ranks."""
 
-import textwrap
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -10,6 +8,7 @@ from rankloop.errors import ImageError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.methods.views import mean_scores
 from rankloop.plots.ranked_scores import ScoredSet, ranked_scores_figure
+from rankloop.plots.style import ending
 from rankloop.randomness import rng
 from rankloop.ranking.ranked_set import ranks_above
 from rankloop.training.final import FinalModel
@@ -53,5 +52,5 @@ def _scored_set(method: Method, final: FinalModel, data: TrainingData, row: int)
     sign = 1.0 if method.higher_is_better else -1.0
     above = ranks_above(made.levels)
     ahead = sign * scores[:, np.newaxis] > sign * scores[np.newaxis, :]
-    shown = textwrap.shorten(name, 20, placeholder="…")
+    shown = ending(name, 20)
     return ScoredSet(shown, made.images, scores, np.any(above & ~ahead, axis=0))
