@@ -323,7 +323,7 @@ def test_count_errors_have_a_box_and_points_for_each_range():
     (axes,) = count_errors_figure(errors).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == [
         "0-24\n3 images",
-        "100-199\n1 images",
+        "100-199\n1 image",
     ]
     points = [collection.get_offsets()[:, 1].tolist() for collection in axes.collections]
     assert points == [[1.0, -2.0, 0.5], [-30.0]]
