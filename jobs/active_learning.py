@@ -46,7 +46,7 @@ Examples:
   python jobs/active_learning.py rankiqa --cycles 9 --data clive:CLIVE --strategy random
   python jobs/active_learning.py rankiqa --round --data clive:CLIVE folder:photos
   python jobs/active_learning.py ssranking --round --data pairs:votes.csv folder:photos
-  python jobs/active_learning.py counting --round --data shanghaitech:A folder:crowds
+  python jobs/active_learning.py counting --round --data shanghaitech:part_A folder:crowds
   python jobs/active_learning.py rankiqa --status
 
 A round's request is a folder with images, form.csv and instructions; answers are dropped into its

@@ -27,7 +27,7 @@ from rankloop.errors import ConfigError
 from rankloop.methods.counting import COUNTING
 from rankloop.methods.method import TrainingData
 from rankloop.strategy_comparison import compare_strategies
-from rankloop.training.experiment import Prepared, prepare_data
+from rankloop.training.experiment import Prepared, describe, prepare_data
 from rankloop.tuning.comparison import Row
 
 Study = Literal["ablation", "transfer", "active"]
@@ -46,10 +46,10 @@ Examples:
   python jobs/compare_counting.py --data ucf_cc_50:UCF_CC_50 folder:crowds --each-fold
   python jobs/compare_counting.py --data worldexpo10:WorldExpo10 --each-fold --only \\
       "+ multi-scale" "Multi-task (Ours)"
-  python jobs/compare_counting.py --data shanghaitech:A folder:B --only "+ multi-scale" \\
+  python jobs/compare_counting.py --data shanghaitech:part_A folder:B --only "+ multi-scale" \\
       "Multi-task (Ours)" --seeds 0 1 2
-  python jobs/compare_counting.py --study transfer --data shanghaitech:A --target ucf_cc_50:UCF
-  python jobs/compare_counting.py --study active --data shanghaitech:A --cycles 9
+  python jobs/compare_counting.py --study transfer --data shanghaitech:part_A --target ucf_cc_50:UCF
+  python jobs/compare_counting.py --study active --data shanghaitech:part_A --cycles 9
 
 Labels are the head points of the data sources; nested crops come from their photographs without
 points (or from those with points where all have them). Running the same command again goes on
@@ -259,6 +259,10 @@ def _tested_on(options: Any) -> Any:
     @lru_cache(maxsize=1)
     def prepare(split: int) -> Prepared:
         dataset = tested_on(whole(split).data.dataset, target, COUNTING.learns_from)
+        others, _, last = dataset.name.rpartition(" + ")
+        dataset = replace(dataset, name=f"{others}, tested on {last}")
+        print("of these, for transfer (test images of other sources are left out):")
+        print(describe(dataset, COUNTING.learns_from), flush=True)
         return Prepared(TrainingData(dataset, file_loader(dataset, None)), None)
 
     return prepare

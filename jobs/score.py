@@ -126,7 +126,13 @@ def _report(summary: Summary, output: Path) -> None:
     if summary.failed > len(summary.failures):
         print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
     direction = "higher" if summary.higher_is_better else "lower"
-    means = find_method(summary.method).higher_means or "better"
+    method = find_method(summary.method)
+    means = method.higher_means or "better"
+    if method.density is not None and summary.negative:
+        print(
+            f"{summary.negative} of {summary.scored} counts are below 0: the model is not trained "
+            "enough for these images"
+        )
     print(f"{summary.method} scores: {direction} is {means}")
     print(f"table: {output}")
 

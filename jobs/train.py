@@ -12,7 +12,7 @@ import tyro
 from rankloop.command_line import JobOptions, at_least, method_name, parse, run_job
 from rankloop.methods import find_method
 from rankloop.storage import open_folder
-from rankloop.training.experiment import prepare_data, result_folder
+from rankloop.training.experiment import check_weights, prepare_data, result_folder
 from rankloop.training.loop import Schedule
 from rankloop.training.single import run_training
 from rankloop.tuning.report import training_report
@@ -29,7 +29,7 @@ Examples:
   python jobs/train.py rankiqa --data clive:CLIVE folder:photos
   python jobs/train.py qcn --data koniq10k:KONIQ
   python jobs/train.py gol --data clive:CLIVE --split 80-20 --backbone resnet18
-  python jobs/train.py counting --data shanghaitech:A folder:crowds
+  python jobs/train.py counting --data shanghaitech:part_A folder:crowds
 
 Running the same command again goes on from the last checkpoint, also after kill -9. Results are in
 a folder within --storage, whose path is the last line printed: checkpoint (for jobs/score.py),
@@ -62,6 +62,7 @@ def main() -> str:
     method, config = find_method(options.method), options.config
     identity = {"config": config.model_dump(mode="json"), "data": options.data}
     prepared = prepare_data(options.data, method, config)
+    check_weights(method, [config])
     folder = result_folder(options.storage, "train", method.name, prepared, identity)
     storage = open_folder(options.storage)
     tenth = max(1, config.steps // 10)

@@ -20,7 +20,7 @@ counting, and keep the counter with the least mean absolute error.
 
 Examples:
   python jobs/tune_counting.py --smoke
-  python jobs/tune_counting.py --data shanghaitech:A folder:crowds --trials 30 --workers 4
+  python jobs/tune_counting.py --data shanghaitech:part_A folder:crowds --trials 30 --workers 4
   python jobs/tune_counting.py --data ucf_qnrf:UCF_QNRF --backbones efficientnet_lite0 \\
       --weights lite0.safetensors
   ray job submit --working-dir . -- python jobs/tune_counting.py --storage /shared/results

@@ -10,6 +10,7 @@ from typing import Any
 
 import rankloop
 from rankloop.errors import ClusterError, ConfigError
+from rankloop.signals import stop_at_sigterm
 
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
 # How processes of Ray hold memory. glibc keeps what is freed: a training step allocates the large
@@ -73,6 +74,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
             "Ray did not start in time: this machine may have too much to do; run the same command "
             "again when there is less"
         ) from error
+    stop_at_sigterm()
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError, RankloopError
 from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
+from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
 
@@ -183,9 +184,10 @@ def run_job(job: Callable[[], str]) -> None:
     """Run a job, print what it returns (where its results are) last, and exit.
 
     Errors of ours end in one readable line and exit code 1; anything else is a bug of ours and
-    keeps its traceback, after one readable line.
+    keeps its traceback, after one readable line. Ctrl-C and SIGTERM end with a line and 130.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    stop_at_sigterm()
     try:
         where = job()
     except RankloopError as error:

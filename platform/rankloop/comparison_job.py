@@ -12,7 +12,7 @@ from rankloop.errors import ConfigError
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.storage import open_folder
-from rankloop.training.experiment import Prepared, prepare_data, result_folder
+from rankloop.training.experiment import Prepared, check_weights, prepare_data, result_folder
 from rankloop.tuning.comparison import Row
 from rankloop.tuning.cross_comparison import run_cross_comparison
 from rankloop.tuning.report import comparison_report, cross_report
@@ -144,7 +144,11 @@ def compare_on_splits(
     }
     prepare = prepare or split_data(options.data, method, config)
     splits = splits or [options.data.seed + number for number in range(options.splits)]
-    folder = result_folder(options.storage, job, method.name, prepare(splits[0]), identity)
+    first = prepare(splits[0])
+    for each, own, some in ((method, config, rows), *beside):
+        given = own.model_dump()
+        check_weights(each, [make_config(type(own), {**given, **row.values}) for row in some])
+    folder = result_folder(options.storage, job, method.name, first, identity)
     storage = open_folder(options.storage)
     results = [
         run_split_comparison(

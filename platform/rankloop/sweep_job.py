@@ -12,7 +12,7 @@ from rankloop.errors import ConfigError
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method
 from rankloop.storage import open_folder
-from rankloop.training.experiment import prepare_data, result_folder
+from rankloop.training.experiment import check_weights, prepare_data, result_folder
 from rankloop.tuning.report import sweep_report
 from rankloop.tuning.sweep import SweepPlan, run_sweep
 
@@ -93,8 +93,14 @@ def sweep(
         "space": Path(str(searched.__file__)).read_text(),
     }
     prepared = prepare_data(options.data, method, options.config)
-    for backbone in chosen.get("backbones", ()):
-        _check_weights(method, options.config, backbone)
+    values = options.config.model_dump()
+    check_weights(
+        method,
+        [
+            make_config(type(options.config), {**values, "backbone": backbone})
+            for backbone in chosen.get("backbones", ())
+        ],
+    )
     folder = result_folder(options.storage, job, method.name, prepared, identity)
     storage = open_folder(options.storage)
     plan = SweepPlan(
@@ -113,11 +119,3 @@ def sweep(
     result = run_sweep(method.name, options.config, prepared, folder, storage, plan)
     print(sweep_report(result, folder, storage))
     return str(folder)
-
-
-def _check_weights(method: Method, config: Any, backbone: str) -> None:
-    """Refuse a backbone that cannot be built: trials with it would fail, one after the other."""
-    try:
-        method.build(make_config(type(config), {**config.model_dump(), "backbone": backbone}), 0)
-    except ConfigError as error:
-        raise ConfigError(f"--backbones {backbone}: {error}") from error

@@ -15,6 +15,7 @@ import pytest
 
 from dropped_answers import SOURCE, drop, with_digests
 from rankloop.active.answer_folder import AnswerFolder
+from rankloop.active.answer_notes import answer_notes
 from rankloop.active.campaign import ANSWERS, DONE, LABELS, SELECTED
 from rankloop.active.cycle import waits_for
 from rankloop.active.labels import Label, answers_table, labels_table
@@ -195,6 +196,8 @@ def test_a_round_tells_what_is_missing_and_only_what_is_new(asked):
     assert f"missing: {', '.join(images[1:])}" in told
     assert "2 answers cannot be used:\n  cycle-000/request/answers/a.csv, line 3: image" in told
     assert f"{images[0]}: 2.83" in told
+    # A round that has enough says so, too, when it takes the answers in.
+    assert "\n".join(answer_notes(campaign, SOURCE.answers(campaign, 0, images))) in told
     found = SOURCE.answers(campaign, 0, images)
     lists = {"refused": found.refused, "disagreements": found.disagreements}
     campaign.cycle(0).write_json(DONE, {"not_shown": [], "unusual": [], **lists})

@@ -48,6 +48,18 @@ def test_stopped_killed_and_run_again_it_ends_with_the_model_of_a_plain_uncut_ru
         assert result["versions"]["ray"]
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.slow
+def test_sigterm_ends_as_ctrl_c_does(tmp_path, workers):
+    process = start("train.py", tmp_path, *TRAIN, "--workers", workers)
+    wait_for(process, "step 10 of 60")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.strip().endswith("stopped: run the same command again to go on")
+    assert "SIGTERM received" not in output
+
+
 @pytest.mark.slow
 def test_rows_that_workers_cannot_share_are_refused_in_one_line(tmp_path):
     process = start("train.py", tmp_path / "results", *TRAIN, "--workers", "3")

@@ -58,6 +58,26 @@ def test_score_plot_of_counts_says_what_higher_means():
     assert axes.get_ylabel() == "model's score, higher means more people"
 
 
+def test_score_plot_of_one_unit_says_how_far_scores_are():
+    (axes,) = score_plot(
+        [1.0, 4.0, 7.0], [2.0, 3.0, 10.0], label_name="heads", labels_higher_is_better=True,
+        same_unit=True,
+    ).axes  # fmt: skip
+    # Always saying 5 would be wrong by 3, 2 and 5.
+    assert "MAE 1.667 (of the mean for all: 3.333)" in axes.get_title()
+    (line,) = axes.lines
+    assert line.get_slope() == 1.0
+    assert line.get_xy1()[0] == line.get_xy1()[1]
+
+
+def test_the_papers_numbers_are_of_the_metric_that_is_drawn():
+    paper = {"A": {"MAE": 77.7, "RMSE": 115.9}, "B": {"MAE": 73.6, "RMSE": 112.0}}
+    _, theirs = comparison_plot({"A": [150.0], "B": [136.0]}, paper, "mae").axes
+    drawn = [point[0] for points in theirs.collections for point in points.get_offsets().tolist()]
+    assert drawn == [77.7, 73.6]
+    assert theirs.get_xlabel() == "MAE"
+
+
 def test_score_plot_turns_srocc_with_the_directions():
     figure = score_plot(
         [1.0, 2.0, 3.0],
@@ -200,7 +220,7 @@ def test_comparison_shows_a_point_per_seed_and_the_papers_numbers():
     assert [label.get_text() for label in ours.get_yticklabels()] == ["Baseline", "+QRC"]
     assert ours.get_xlabel() == "test SROCC, higher is better"
     assert theirs.get_xlabel() == "SROCC"
-    assert "other data" in theirs.get_title()
+    assert "its data" in theirs.get_title()
     by_column = [points.get_offsets().tolist() for points in theirs.collections]
     assert by_column == [[[0.9285, 0], [0.9480, 1]], [[0.9572, 0], [0.9723, 1]]]
 

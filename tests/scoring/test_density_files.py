@@ -106,6 +106,19 @@ def test_a_call_with_another_folder_begins_again(counter, photos, tmp_path):
     assert len(list((tmp_path / "other").iterdir())) == 20
 
 
+def test_counts_below_0_are_counted(counter, photos, tmp_path):
+    assert score_paths(counter, photos, tmp_path / "a.csv").negative == 0
+    checkpoint = load_scorer(counter)
+    checkpoint.model.density.bias.data.fill_(-0.3)
+    identity = {"method": "counting", "seed": 0, "higher_is_better": True}
+    identity["config"] = make_config(CountingConfig, dict(COUNTING.smoke)).model_dump(mode="json")
+    below = Checkpoint(0, checkpoint.model.state_dict(), {}, identity, {})
+    location = save_checkpoint(open_folder(str(tmp_path / "below")), "checkpoint", below)
+    summary = score_paths(str(location), photos, tmp_path / "b.csv")
+    scores = [row.score for row in read_rows(tmp_path / "b.csv") if row.score is not None]
+    assert summary.negative == sum(score < 0 for score in scores) > 0
+
+
 def test_a_map_that_is_not_finite_is_an_error_and_no_file(counter, tmp_path):
     scorer = load_scorer(counter)
     scorer.model.density.bias.data.fill_(float("nan"))

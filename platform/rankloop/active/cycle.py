@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rankloop.active.answer_notes import answer_notes
 from rankloop.active.campaign import (
     ANSWERS,
     DONE,
@@ -100,6 +101,7 @@ def run_cycle(
         write_parquet(folder, ANSWERS, answers_table(answers.single))
         write_parquet(folder, LABELS, labels_table(new))
     new = labels_of(read_parquet(folder, LABELS))
+    notes = answer_notes(campaign, answers)
     folder.write_json(
         DONE,
         {
@@ -111,7 +113,7 @@ def run_cycle(
             "disagreements": [list(entry) for entry in answers.disagreements],
         },
     )
-    tell(f"cycle {number}: took in {len(new)} labels")
+    tell("\n".join([f"cycle {number}: took in {len(new)} labels", *notes]))
     return None
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rankloop.active.campaign import DONE, SELECTED, TRAINED, Campaign
+from rankloop.active.answer_notes import answer_notes
+from rankloop.active.campaign import SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import CURVES, curve, siblings
 from rankloop.metrics import metric_title
@@ -79,37 +80,7 @@ def round_report(campaign: Campaign, answers: Answers | None, source: LabelSourc
         )
     if answers.missing and len(answers.missing) < wanted:
         lines.append(f"missing: {_some(answers.missing)}")
-    told = _told_before(campaign)
-    for title, entries in (
-        ("answers cannot be used", answers.refused),
-        ("answers are unusual", answers.unusual),
-    ):
-        new = [entry for entry in entries if entry not in told]
-        if new:
-            lines.append(f"{len(new)} {title}:")
-            lines += [f"  {_short(campaign, where)}: {reason}" for where, reason in new[:_LISTED]]
-        if len(new) > _LISTED:
-            lines.append(f"  and {len(new) - _LISTED} more")
-    spreads = [entry for entry in answers.disagreements if entry not in told]
-    if spreads:
-        scale = "a 1, tie 0, b -1" if campaign.asks_pairs else "of their scores"
-        lines.append(f"annotators disagree most about (standard deviation, {scale}):")
-        lines += [f"  {name}: {spread:.3g}" for name, spread in spreads[:_LISTED]]
-    return "\n".join(lines)
-
-
-def _told_before(campaign: Campaign) -> set[tuple[Any, ...]]:
-    """What the rounds of closed cycles said already."""
-    found: set[tuple[Any, ...]] = set()
-    for number in range(campaign.cycles_done()):
-        done = campaign.cycle(number).read_json(DONE)
-        for name in ("refused", "unusual", "disagreements"):
-            found |= {tuple(entry) for entry in done.get(name, [])}
-    return found
-
-
-def _short(campaign: Campaign, where: str) -> str:
-    return where.removeprefix(f"{campaign.folder}/")
+    return "\n".join([*lines, *answer_notes(campaign, answers)])
 
 
 def _some(names: Sequence[str]) -> str:

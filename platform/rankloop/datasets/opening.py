@@ -81,7 +81,7 @@ def open_dataset(
     scores = blurs or {row.image: row.score for row in images if row.score is not None}
     higher_is_better = False if synthetic else merged.higher_is_better
     drawn = _drawn_pairs(scores, split_of, bool(higher_is_better), labels, seed)
-    if synthetic:
+    if synthetic and learns_from == "pairs":
         drawn, counts["labels_flipped"] = _with_errors(drawn, label_error_rate, seed)
     dataset = Dataset(
         name=without_password(" + ".join(specs)),

@@ -22,10 +22,17 @@ def tested_on(dataset: Dataset, uris: Collection[str], labels: Labels) -> Datase
         labels: what is learned from.
 
     Raises:
-        DataError: none of them is in the dataset, or too little else is left to train on.
+        DataError: none of them is in the dataset, or has what is measured by, or too little else
+            is left to train on.
     """
     images = dataset.images
     there = [uri in uris for uri in images["uri"].to_pylist()]
+    wanted, called = ("points", "head points") if labels == "points" else ("score", "a score")
+    known = images[wanted].is_valid().to_pylist()
+    if any(there) and not any(here and has for here, has in zip(there, known, strict=True)):
+        raise DataError(
+            f"none of the {sum(there)} images to test on has {called}: give a target that has them"
+        )
     splits = [
         "test" if tested else split
         for tested, split in zip(there, images["split"].to_pylist(), strict=True)

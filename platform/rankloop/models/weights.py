@@ -79,13 +79,15 @@ def load_weights(
         if key in own and own[key].shape != tensor.shape:
             raise ConfigError(
                 f"weights {name!r} do not fit {kind}: {key} has the shape {tuple(tensor.shape)} "
-                f"and should have {tuple(own[key].shape)}; give the tensors of that network"
+                f"and should have {tuple(own[key].shape)}; give the tensors of that network, or "
+                "the network that they are of"
             )
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     if missing or unexpected:
         raise ConfigError(
             f"weights {name!r} do not fit {kind}: missing {_shortened(missing)}, unexpected "
-            f"{_shortened(unexpected)}; give the tensors of that network, by their usual names"
+            f"{_shortened(unexpected)}; give the tensors of that network, by their usual names, "
+            "or the network that they are of"
         )
 
 

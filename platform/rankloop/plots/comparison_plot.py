@@ -22,7 +22,8 @@ def comparison_plot(
 ) -> Figure:
     """Draw a point per seed with mean and standard deviation, and the paper's numbers beside.
 
-    The two have axes of their own: the paper's numbers are for other data.
+    The two have axes of their own: the paper's numbers are for its own data and budget. Of numbers
+    of several metrics those of ``metric`` are drawn, if there are any.
 
     Args:
         values: row name to the test metric of each seed; NaN is left out.
@@ -31,6 +32,7 @@ def comparison_plot(
         metric: what the values are.
     """
     rows = list(values)
+    paper = _of_metric(paper, metric)
     figure = new_figure(8.4 if any(paper.values()) else 5.6, 1.6 + 0.55 * len(rows))
     if any(paper.values()):
         ours, theirs = figure.subplots(1, 2, sharey=True)
@@ -45,6 +47,17 @@ def comparison_plot(
     ours.set_yticks(range(len(rows)), rows)
     ours.set_ylim(len(rows) - 0.4, -0.6)
     return figure
+
+
+def _of_metric(
+    paper: Mapping[str, Mapping[str, float]], metric: str
+) -> Mapping[str, Mapping[str, float]]:
+    title = metric_title(metric)
+    found = {
+        name: {column: value for column, value in row.items() if column.split()[-1] == title}
+        for name, row in paper.items()
+    }
+    return found if any(found.values()) else paper
 
 
 def _draw_seeds(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
@@ -89,7 +102,7 @@ def _draw_paper(axes: Axes, rows: Sequence[str], paper: Mapping[str, Mapping[str
             color=COLORS[(index + 1) % len(COLORS)] if len(columns) > 1 else GREY,
             label=column,
         )
-    axes.set_title("paper (other data)", fontsize=11)
+    axes.set_title("paper, its data and budget", fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     tidy(axes, grid="x")
     axes.tick_params(axis="y", length=0)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from rankloop.metrics import srocc
-from rankloop.plots.style import BLUE, new_figure, tidy
+from rankloop.plots.style import BLUE, GREY, new_figure, tidy
 
 
 def score_plot(
@@ -16,6 +16,7 @@ def score_plot(
     labels_higher_is_better: bool,
     scores_higher_is_better: bool = True,
     higher_means: str = "",
+    same_unit: bool = False,
 ) -> Figure:
     """Draw one point per image, with Spearman's rank correlation as the title.
 
@@ -26,6 +27,8 @@ def score_plot(
         labels_higher_is_better: their direction.
         scores_higher_is_better: the model's direction.
         higher_means: what higher labels and scores mean, if not better images.
+        same_unit: scores estimate the labels themselves: draw where both are alike, and say how far
+            they are from each other.
 
     Raises:
         ValueError: the arrays differ in length or hold NaN or infinity.
@@ -48,6 +51,11 @@ def score_plot(
         linewidths=0,
     )
     shown = f"SROCC {value:.3f}" if np.isfinite(value) else "SROCC undefined"
+    if same_unit:
+        axes.axline((labels[0], labels[0]), slope=1.0, color=GREY, linewidth=1.0, zorder=0)
+        guess = float(np.abs(labels - labels.mean()).mean())
+        error = float(np.abs(scores - labels).mean())
+        shown += f", MAE {error:.4g} (of the mean for all: {guess:.4g})"
     axes.set_title(f"{shown}, {len(scores):,} images", fontsize=12)
     axes.set_xlabel(f"label: {label_name}, {_direction(labels_higher_is_better, higher_means)}")
     axes.set_ylabel(f"model's score, {_direction(scores_higher_is_better, higher_means)}")

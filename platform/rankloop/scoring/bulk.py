@@ -45,6 +45,7 @@ class Summary:
         scored: images that have a score.
         failed: images that have none.
         failures: the first ten of those, with the reason.
+        negative: images with a score below 0.
         higher_is_better: whether a higher score means a better image.
         method: name of the method that trained the scorer.
         config: the method's configuration.
@@ -54,6 +55,7 @@ class Summary:
     scored: int
     failed: int
     failures: tuple[tuple[str, str], ...]
+    negative: int
     higher_is_better: bool
     method: str
     config: Mapping[str, Any]
@@ -123,12 +125,13 @@ def score_paths(
                 append_rows(file, [Row(name, *score) for name, score in named])
                 done += len(some)
                 on_progress(done, len(uris))
-        failures, failed = _failures(partial_path(output, started))
+        failures, failed, negative = _looked_through(partial_path(output, started))
         finish(output, started)
     return Summary(
         scored=len(uris) - failed,
         failed=failed,
         failures=failures,
+        negative=negative,
         higher_is_better=scorer.higher_is_better,
         method=scorer.method.name,
         config=checkpoint.config["config"],
@@ -168,12 +171,15 @@ def _scores_with_maps(
         )
 
 
-def _failures(table: Path) -> tuple[tuple[tuple[str, str], ...], int]:
+def _looked_through(table: Path) -> tuple[tuple[tuple[str, str], ...], int, int]:
+    """First failures, how many there are, and how many scores are below 0."""
     listed: list[tuple[str, str]] = []
-    failed = 0
+    failed = negative = 0
     for row in read_rows(table):
         if row.score is None:
             failed += 1
             if len(listed) < _LISTED:
                 listed.append((row.image, row.error))
-    return tuple(listed), failed
+        else:
+            negative += row.score < 0
+    return tuple(listed), failed, negative

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,20 @@ def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
     # Data that the method cannot learn from are refused before Ray starts.
     method.streams(config, data, options.seed)
     return Prepared(data, array)
+
+
+def check_weights(method: Method, configs: Iterable[Any]) -> None:
+    """Refuse initial weights that cannot be had, or do not fit, before anything else starts.
+
+    Raises:
+        ConfigError: names the weights and the backbone.
+    """
+    tried = set()
+    for config in configs:
+        what = getattr(config, "backbone", None), getattr(config, "weights", None)
+        if what not in tried:
+            tried.add(what)
+            method.build(config, 0)
 
 
 def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:

@@ -83,6 +83,7 @@ def scores_figure(
         labels_higher_is_better=dataset.higher_is_better,
         scores_higher_is_better=method.higher_is_better,
         higher_means=method.higher_means,
+        same_unit=method.density is not None,
     )
 
 
