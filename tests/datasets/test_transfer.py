@@ -31,7 +31,9 @@ def test_the_target_alone_is_tested_on_and_other_test_images_are_left_out(discs)
             assert found.get(row["uri"]) == expected
 
 
-@pytest.mark.parametrize(("labels", "lacks"), [("points", "head points"), ("scores", "a score")])
+@pytest.mark.parametrize(
+    ("labels", "lacks"), [("points", "heads or a count"), ("scores", "a score")]
+)
 def test_a_target_without_labels_is_refused(discs, labels, lacks):
     rows = discs.images.to_pylist()
     target = {row["uri"] for row in rows if row["split"] == "test"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from job_processes import finish, start
 from PIL import Image
 
@@ -67,7 +68,8 @@ def test_rows_of_the_ablation_are_trained_and_transfer_tests_on_the_target(tmp_p
     )
     result = _result(folder)
     assert list(result["metrics"]) == rows
-    assert result["paper"]["Basic CNN"] == {"MAE": 454.45}
+    # The paper has no numbers of discs.
+    assert not any(result["paper"].values())
     assert "mean ± standard deviation" in output
     target = tmp_path / "target"
     target.mkdir()
@@ -86,6 +88,45 @@ def test_rows_of_the_ablation_are_trained_and_transfer_tests_on_the_target(tmp_p
     assert found["split"]["test"]["images"] == 3
     assert list(found["metrics"]) == ["Counting only", "Multi-task"]
     assert "test RMSE" in output
+    assert "of these, for transfer" in output
+    assert f"tested on csv:{target}" in found["data"]["name"]
+
+
+def _ucsd(folder: Path, dice: np.random.Generator) -> Path:
+    """Two frames of each clip with random people, and a region that leaves out the right half."""
+    labels = folder / "vidf-cvpr"
+    labels.mkdir(parents=True)
+    mask = np.zeros((158, 238), np.uint8)
+    mask[:, :119] = 1
+    scipy.io.savemat(labels / "vidf1_33_roi_mainwalkway.mat", {"roi": {"mask": mask, "xi": [1]}})
+    for clip in (f"vidf1_33_{number:03}" for number in range(10)):
+        (folder / "vidf" / f"{clip}.y").mkdir(parents=True)
+        frames = np.empty((1, 2), object)
+        for frame in range(2):
+            image = dice.integers(0, 256, (158, 238), np.uint8)
+            Image.fromarray(image).save(
+                folder / "vidf" / f"{clip}.y" / f"{clip}_f{frame + 1:03}.png"
+            )
+            people = dice.uniform(1, [238, 158], (int(dice.integers(2, 9)), 2))
+            frames[0, frame] = {"loc": people}
+        scipy.io.savemat(labels / f"{clip}_frame_full.mat", {"frame": frames})
+    return folder
+
+
+def test_each_fold_is_tested_with_crops_of_the_others(tmp_path: Path):
+    data = f"ucsd:{_ucsd(tmp_path / 'ucsd', np.random.default_rng(0))}"
+    options = ("--data", data, "--each-fold", "--only", "Multi-task (Ours)")
+    output, folder = finish(start("compare_counting.py", tmp_path / "results", *SHORT, *options))
+    result = _result(folder)
+    assert result["splits"] == [1, 2]
+    assert result["paper"] == {"Multi-task (Ours)": {"MAE": 1.17, "RMSE": 1.55}}
+    assert len(result["metrics"]["Multi-task (Ours)"]["test"]["mae"]) == 2
+    for fold, tested in ((1, 3), (2, 3)):
+        assert f"split {fold} ({fold} of 2)" in output
+        split = _result(folder / f"split-{fold}")["split"]
+        assert split["test"]["images"] == 2 * tested
+        # Four labelled clips, and the three that are not tested on for crops.
+        assert split["train"]["images"] + split["validation"]["images"] == 2 * (4 + 6 - tested)
 
 
 def test_strategies_are_compared_at_the_same_shares(tmp_path: Path):

@@ -27,8 +27,8 @@ def tested_on(dataset: Dataset, uris: Collection[str], labels: Labels) -> Datase
     """
     images = dataset.images
     there = [uri in uris for uri in images["uri"].to_pylist()]
-    wanted, called = ("points", "head points") if labels == "points" else ("score", "a score")
-    known = images[wanted].is_valid().to_pylist()
+    called = "heads or a count" if labels == "points" else "a score"
+    known = images["score"].is_valid().to_pylist()
     if any(there) and not any(here and has for here, has in zip(there, known, strict=True)):
         raise DataError(
             f"none of the {sum(there)} images to test on has {called}: give a target that has them"
