@@ -12,7 +12,7 @@ PACKAGE = ROOT / "platform" / "rankloop"
 
 # From the bottom up; a room may import rooms of lower levels and its own.
 LEVELS = [
-    {"errors", "randomness", "progress", "filesystems", "npy", "signals"},
+    {"errors", "randomness", "progress", "filesystems", "npy", "signals", "memory"},
     {"packed"},
     {"images", "metrics", "storage"},
     {"distortions", "locking"},

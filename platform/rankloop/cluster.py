@@ -9,20 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import rankloop
+from rankloop import memory
 from rankloop.errors import ClusterError, ConfigError
 from rankloop.signals import stop_at_sigterm
 
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
-# How processes of Ray hold memory. glibc keeps what is freed: a training step allocates the large
-# tensors of the one before, and where each is mapped anew, clearing their pages takes a third of a
-# CPU's time. (Training runs in a thread of Ray's, and memory of a thread's own would be mapped in
-# any case.) oneDNN forgets shapes that are long past: photographs of their own size have thousands.
-MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**40),
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "512",
-}
 
 
 @contextmanager
@@ -43,7 +34,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         options |= {
             "runtime_env": {
                 "py_modules": [str(SOURCE_ROOT / "rankloop")],
-                "env_vars": MEMORY,
+                "env_vars": memory.ENVIRONMENT,
             }
         }
     else:
@@ -54,7 +45,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         os.environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")])
         )
-        for name, value in MEMORY.items():
+        for name, value in memory.ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         options |= {"num_cpus": cpus, "include_dashboard": False}
     import ray

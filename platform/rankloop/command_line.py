@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from rankloop.cluster import refuse_temporary
 from rankloop.datasets.options import DataOptions
 from rankloop.errors import ConfigError, RankloopError
+from rankloop.memory import keep_freed_memory
 from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
 from rankloop.signals import stop_at_sigterm
@@ -188,6 +189,7 @@ def run_job(job: Callable[[], str]) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     stop_at_sigterm()
+    keep_freed_memory()
     try:
         where = job()
     except RankloopError as error:
