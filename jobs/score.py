@@ -130,8 +130,8 @@ def _report(summary: Summary, output: Path) -> None:
     means = method.higher_means or "better"
     if method.density is not None and summary.negative:
         print(
-            f"{summary.negative} of {summary.scored} counts are below 0: the model is not trained "
-            "enough for these images"
+            f"{summary.negative} of {summary.scored} counts are below 0: where there are people, "
+            "the model is not trained enough for them"
         )
     print(f"{summary.method} scores: {direction} is {means}")
     print(f"table: {output}")

@@ -59,7 +59,7 @@ def cell_density(
 ) -> np.ndarray:
     """Return how many people there are in each cell of a box, by Gaussians as in `density_map`.
 
-    Integrated exactly, so that cells may be of any size, and without the map of the whole image.
+    Integrated exactly, so that cells may be of any size.
     Within a region of interest every head in it counts as one person, too: what would fall outside
     is spread over the part of its Gaussian that lies within. Heads outside it are left out.
 
