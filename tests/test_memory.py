@@ -1,10 +1,13 @@
 """Tests of rankloop.memory; that Ray's processes keep memory, too, is tested with Ray."""
 
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from rankloop.memory import ENVIRONMENT
 
 # In a process of its own: how memory is kept cannot be taken back.
 SCRIPT = """
@@ -22,8 +25,10 @@ print(faults())
 
 
 def _faults(way: str) -> int:
+    # Tests that started Ray have left its processes' settings.
+    plain = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, way], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, way], env=plain, capture_output=True, text=True, check=True
     )
     return int(done.stdout)
 
