@@ -14,6 +14,8 @@ from rankloop.errors import ClusterError, ConfigError
 from rankloop.signals import stop_at_sigterm
 
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
+# Set on the head of a cluster whose GPU nodes are started on demand.
+GPUS_VARIABLE = "RANKLOOP_GPUS"
 
 
 @contextmanager
@@ -34,7 +36,8 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         options |= {
             "runtime_env": {
                 "py_modules": [str(SOURCE_ROOT / "rankloop")],
-                "env_vars": memory.ENVIRONMENT,
+                # Actors ask as this process does whether they are on a cluster.
+                "env_vars": {**memory.ENVIRONMENT, "RAY_ADDRESS": address},
             }
         }
     else:
@@ -78,28 +81,60 @@ def refuse_temporary(option: str, location: str) -> None:
     Raises:
         ConfigError: names the option, its value and the remedy.
     """
-    if os.environ.get("RAY_ADDRESS") and "://" not in location and not Path(location).is_absolute():
+    if on_cluster() and "://" not in location and not Path(location).is_absolute():
         raise ConfigError(
             f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
             "give a path or URI that all nodes reach, such as /shared/results"
         )
 
 
+def beside_driver() -> Any:
+    """Where actors belong that others need as long as the driver lives: on its own host.
+
+    Workers' hosts may vanish.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def on_cluster() -> bool:
+    """Whether Ray is a cluster's, whose hosts may come and go, and not this process's own."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def gpus_on_demand() -> int:
+    """Most GPUs that the cluster starts when asked, from RANKLOOP_GPUS on its head; 0 without.
+
+    Ray does not say what a cluster that scales from 0 may grow to.
+
+    Raises:
+        ConfigError: the variable is no number.
+    """
+    given = os.environ.get(GPUS_VARIABLE, "0")
+    if not given.isdecimal():
+        raise ConfigError(f"{GPUS_VARIABLE} is {given!r}: give the most GPUs that the cluster has")
+    return int(given)
+
+
 def gpus_per_run() -> float:
-    """One GPU for a run where the cluster has any, else none."""
+    """One GPU for a run where the cluster has any, or starts them when asked, else none."""
     import ray
 
-    return 1.0 if ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+    here = ray.cluster_resources().get("GPU", 0) >= 1
+    return 1.0 if here or gpus_on_demand() else 0.0
 
 
 def data_workers_per_gpu() -> int:
     """Half of the cores that the cluster has for each GPU, from 1 to 8; 0 without GPUs.
 
-    A training has two streams of examples as a rule, which share these cores.
+    A training has two streams of examples as a rule, which share these cores. Of GPUs that are yet
+    to be started they are not known: 2, of machines with no less than 4 cores for each.
     """
     import ray
 
     resources = ray.cluster_resources()
     if resources.get("GPU", 0) < 1:
-        return 0
+        return 2 if gpus_on_demand() else 0
     return int(min(8, max(1, resources["CPU"] / resources["GPU"] / 2)))

@@ -21,6 +21,14 @@ class StorageError(RankloopError):
     """A storage folder or URI cannot be read or written."""
 
 
+class MissingFileError(StorageError):
+    """A file of a storage folder does not exist."""
+
+
+class DamagedFileError(StorageError):
+    """A file of a storage folder is not of its format: cut short, or changed by others."""
+
+
 class LockedError(StorageError):
     """Another driver is at work in this result folder."""
 

@@ -1,13 +1,35 @@
 """Any URI that pyarrow or fsspec knows, through one interface."""
 
+import logging
+import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 import fsspec
 import pyarrow.fs as pafs
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_exponential,
+)
 
 # pyarrow's own clients; it knows best what is wrong with one of their URIs.
 PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
+# Storage that is away for longer ends a job, which goes on when it is started again.
+PATIENCE_SECONDS = 300.0
+_LONGEST_WAIT = 30.0
+# What object stores answer while they are away or have too much to do; pyarrow has no classes for
+# these, and all else (no permission, no bucket, a wrong key) would be the same the next time.
+_AWAY = re.compile(
+    r"HTTP status (429|5\d\d)|NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE"
+    r"|REQUEST_TIMEOUT|THROTTLING|curlCode: (6|7|28|35|52|55|56)\b|Connection reset|timed out",
+)
+_log = logging.getLogger("rankloop")
+_T = TypeVar("_T")
 
 
 def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -50,3 +72,41 @@ def join_uri(folder: str, name: str) -> str:
         return f"{folder.rstrip('/')}/{name}"
     start, mark, options = folder.partition("?")
     return f"{start.rstrip('/')}/{quote(name)}{mark}{options}"
+
+
+def without_password(location: str) -> str:
+    """Return a URI without its user and password; a path as it is."""
+    return re.sub(r"//[^/@]*@", "//", location)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that storage cannot be reached for the moment, not what is in it."""
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    return isinstance(error, OSError) and bool(_AWAY.search(str(error)))
+
+
+def patiently(action: str, call: Callable[[], _T]) -> _T:
+    """Call something that uses remote storage, again and again while that `is_away`.
+
+    Args:
+        action: what the call does, as in "read s3://bucket/a.json", for the log.
+        call: may be called several times.
+
+    Raises:
+        Exception: what the call raised, at once or after PATIENCE_SECONDS.
+    """
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        what = without_password(action)
+        _log.warning("cannot %s for the moment, trying again: %s", what, error)
+
+    retrying = Retrying(
+        retry=retry_if_exception(is_away),
+        wait=wait_exponential(max=_LONGEST_WAIT),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        before_sleep=say,
+        reraise=True,
+    )
+    return retrying(call)

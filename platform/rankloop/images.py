@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rankloop.errors import ImageError
-from rankloop.filesystems import open_uri
+from rankloop.errors import ImageError, StorageError
+from rankloop.filesystems import PATIENCE_SECONDS, is_away, open_uri, patiently
 from rankloop.packed import PREFIX, read_packed
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
@@ -51,19 +51,18 @@ def read_bytes(uri: str) -> bytes:
 
     Raises:
         ImageError: the file is missing or cannot be read, or the package is another.
+        StorageError: the storage that it is in has been away for PATIENCE_SECONDS, which says
+            nothing of the file.
     """
     try:
         if uri.startswith(_PACKAGE_PREFIX):
             return _read_package(uri)
         if uri.startswith(PREFIX):
-            return read_packed(uri)
+            return patiently(f"read {uri}", lambda: read_packed(uri))
         if uri.startswith(_DATA_PREFIX):
             return base64.b64decode(uri.partition(";base64,")[2], validate=True)
         if "://" in uri:
-            filesystem, path = open_uri(uri)
-            with filesystem.open_input_stream(path, compression=None) as stream:
-                content: bytes = stream.read()
-            return content
+            return patiently(f"read {uri}", lambda: _read_remote(uri))
         local = Path(uri)
         # Opening a pipe or a device could wait for ever.
         if local.exists() and not local.is_file():
@@ -74,7 +73,19 @@ def read_bytes(uri: str) -> bytes:
     except FileNotFoundError as error:
         raise ImageError(f"{shown_uri(uri)} does not exist") from error
     except Exception as error:  # file systems raise errors of their own libraries
+        if is_away(error):
+            raise StorageError(
+                f"cannot read {shown_uri(uri)} for {PATIENCE_SECONDS:.0f} s: {_reason(error)}; run "
+                "the same command again when the storage is back"
+            ) from error
         raise ImageError(f"cannot read {shown_uri(uri)}: {_reason(error)}") from error
+
+
+def _read_remote(uri: str) -> bytes:
+    filesystem, path = open_uri(uri)
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        content: bytes = stream.read()
+    return content
 
 
 def _read_package(uri: str) -> bytes:

@@ -10,13 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from rankloop.errors import LockedError, StorageError
+from rankloop.errors import DamagedFileError, LockedError, MissingFileError, StorageError
 from rankloop.storage import Folder, explained
 
 LOCK_NAME = "lock.json"
@@ -53,8 +53,10 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     finally:
         stop.set()
         beat.join()
-        if _is_mine(folder, mine):
-            folder.remove(LOCK_NAME)
+        # Storage that cannot be reached may be what ended the block.
+        with suppress(StorageError):
+            if _is_mine(folder, mine):
+                folder.remove(LOCK_NAME)
 
 
 def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
             return
         try:
             holder = folder.read_json(LOCK_NAME)
-        except StorageError:
+        except (MissingFileError, DamagedFileError):
             # Gone since, or cut in half by a crash: nobody alive writes half a lock.
             folder.remove(LOCK_NAME)
             continue
@@ -160,7 +162,7 @@ def _create_file(folder: Path, data: bytes) -> bool:
 def _is_mine(folder: Folder, mine: dict[str, Any]) -> bool:
     try:
         holder = folder.read_json(LOCK_NAME)
-    except StorageError:
+    except (MissingFileError, DamagedFileError):
         return False
     return all(holder[name] == mine[name] for name in ("host", "boot", "pid", "started"))
 

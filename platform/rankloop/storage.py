@@ -4,21 +4,27 @@ import errno
 import io
 import json
 import os
-import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from rankloop.errors import StorageError
-from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri
+from rankloop.errors import DamagedFileError, MissingFileError, StorageError
+from rankloop.filesystems import (
+    PYARROW_SCHEMES,
+    join_uri,
+    open_uri,
+    patiently,
+    without_password,
+)
 
+_T = TypeVar("_T")
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
@@ -61,13 +67,19 @@ class Folder:
         """Whether ordinary file functions reach it on this machine."""
         return "://" not in self.uri
 
+    def _do(self, action: str, call: Callable[[], _T]) -> _T:
+        """Call something; in a bucket that is away for a while, again until it is back."""
+        with explained(action):
+            return call() if self.is_local else patiently(action, call)
+
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file so that a reader sees all of it or none, also after a power cut.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        with explained(f"write {self}/{name}"):
+
+        def write() -> None:
             self.filesystem.create_dir(self.path, recursive=True)
             if not self.is_local:
                 # Object stores show an object only once it is complete.
@@ -84,17 +96,23 @@ class Folder:
             finally:
                 beside.unlink(missing_ok=True)
 
+        self._do(f"write {self}/{name}", write)
+
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content.
 
         Raises:
-            StorageError: the file does not exist or cannot be read.
+            MissingFileError: there is no such file.
+            StorageError: it cannot be read.
         """
-        with (
-            explained(f"read {self}/{name}"),
-            self.filesystem.open_input_stream(f"{self.path}/{name}", compression=None) as stream,
-        ):
-            return bytes(stream.read())
+
+        def read() -> bytes:
+            with self.filesystem.open_input_stream(
+                f"{self.path}/{name}", compression=None
+            ) as stream:
+                return bytes(stream.read())
+
+        return self._do(f"read {self}/{name}", read)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a value as indented JSON; NaN and infinity are refused by raising ValueError."""
@@ -104,44 +122,49 @@ class Folder:
         """Return the value of a JSON file.
 
         Raises:
-            StorageError: the file does not exist or is not JSON.
+            MissingFileError: there is no such file.
+            DamagedFileError: it is not JSON.
+            StorageError: it cannot be read.
         """
         try:
             return json.loads(self.read_bytes(name))
         except ValueError as error:
-            raise StorageError(f"{self}/{name} is not JSON: {error}") from error
+            raise DamagedFileError(f"{self}/{name} is not JSON: {error}") from error
 
     def has(self, name: str) -> bool:
         """Return whether a file of that name exists."""
-        with explained(f"look for {self}/{name}"):
-            info = self.filesystem.get_file_info(f"{self.path}/{name}")
+        path = f"{self.path}/{name}"
+        info = self._do(f"look for {self}/{name}", lambda: self.filesystem.get_file_info(path))
         return bool(info.type == pafs.FileType.File)
 
     def exists(self) -> bool:
         """Return whether the folder exists (in a bucket: holds anything)."""
-        with explained(f"look for {self}"):
-            info = self.filesystem.get_file_info(self.path)
+        info = self._do(f"look for {self}", lambda: self.filesystem.get_file_info(self.path))
         return bool(info.type == pafs.FileType.Directory)
 
     def names(self) -> list[str]:
         """Return the names of all files and folders in it, sorted; empty when it does not exist."""
-        with explained(f"list {self}"):
-            selector = pafs.FileSelector(self.path, allow_not_found=True)
-            return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        found = self._do(f"list {self}", lambda: self.filesystem.get_file_info(selector))
+        return sorted(info.base_name for info in found)
 
     def remove(self, name: str) -> None:
         """Remove a file or folder in it, if it is there."""
-        with explained(f"remove {self}/{name}"):
-            path = f"{self.path}/{name}"
+        path = f"{self.path}/{name}"
+
+        def remove() -> None:
             kind = self.filesystem.get_file_info(path).type
             if kind == pafs.FileType.Directory:
                 self.filesystem.delete_dir(path)
             elif kind == pafs.FileType.File:
                 self.filesystem.delete_file(path)
 
+        self._do(f"remove {self}/{name}", remove)
+
     def fetch(self, destination: Path) -> Path:
         """Copy the folder with all that is in it to a new local folder, and return that."""
-        with explained(f"copy {self}"):
+
+        def copy() -> None:
             destination.mkdir(parents=True, exist_ok=True)
             pafs.copy_files(
                 self.path,
@@ -149,6 +172,8 @@ class Folder:
                 source_filesystem=self.filesystem,
                 destination_filesystem=pafs.LocalFileSystem(),
             )
+
+        self._do(f"copy {self}", copy)
         return destination
 
 
@@ -210,17 +235,14 @@ def read_parquet(folder: Folder, name: str) -> pa.Table:
     """Return the table of a Parquet file.
 
     Raises:
-        StorageError: the file does not exist or is not Parquet.
+        MissingFileError: there is no such file.
+        DamagedFileError: it is not Parquet.
+        StorageError: it cannot be read.
     """
     try:
         return pq.read_table(io.BytesIO(folder.read_bytes(name)))
     except pa.ArrowInvalid as error:
-        raise StorageError(f"{folder}/{name} is not Parquet: {error}") from error
-
-
-def without_password(location: str) -> str:
-    """Return a URI without its user and password; a path as it is."""
-    return re.sub(r"//[^/@]*@", "//", location)
+        raise DamagedFileError(f"{folder}/{name} is not Parquet: {error}") from error
 
 
 @contextmanager
@@ -231,10 +253,14 @@ def explained(action: str) -> Iterator[None]:
         action: what the block does, as in "write results/a.json".
 
     Raises:
-        StorageError: the block raised OSError.
+        MissingFileError: the block raised FileNotFoundError.
+        StorageError: the block raised another OSError.
     """
     try:
         yield
+    except FileNotFoundError as error:
+        why = remedy(error) if action.startswith("write") else "it does not exist"
+        raise MissingFileError(f"cannot {action}: {why}") from error
     except OSError as error:
         raise StorageError(f"cannot {action}: {remedy(error) or error}") from error
 

@@ -17,6 +17,7 @@ from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import SCRATCH, _listen, train_distributed
+from rankloop.training.distributed_worker import Sharing
 from rankloop.training.loop import Report, Schedule
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
@@ -162,12 +163,13 @@ def test_rows_that_cannot_be_dealt_out_are_a_configuration_error(run, tmp_path):
         run(tmp_path, 2, labelled_pairs=5)
 
 
-def test_the_listener_tells_reports_and_steps_apart():
+def test_the_listener_tells_messages_apart():
     messages: Queue[object] = Queue()
     report = Report(4, {"srocc": 0.5}, {})
-    for message in (2, report, 7, None):
+    for message in (Sharing(2), 2, report, 7, Sharing(1), None):
         messages.put(message)
-    reports, steps = [], []
-    _listen(messages, reports.append, steps.append, [])
+    reports, steps, workers = [], [], []
+    _listen(messages, reports.append, steps.append, workers.append, [])
     assert reports == [report]
     assert steps == [2, 7]
+    assert workers == [2, 1]

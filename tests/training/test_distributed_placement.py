@@ -14,7 +14,7 @@ from rankloop.training.loop import Report, Schedule, Worker, train
 
 
 def test_workers_that_do_not_share_the_folder_are_told_so(data, tiny_config, tmp_path, monkeypatch):
-    def reduce(extremes, operation):
+    def reduce(extremes, operation, group):
         # The other worker found a checkpoint of step 6.
         assert operation == torch.distributed.ReduceOp.MAX
         extremes.copy_(torch.maximum(extremes, torch.tensor([6, -6])))
@@ -44,7 +44,7 @@ def test_an_error_of_the_watcher_is_kept_and_later_reports_still_come():
 
     for message in (*reports, None):
         messages.put(message)
-    distributed._listen(messages, watch, print, failures)
+    distributed._listen(messages, watch, print, print, failures)
     assert seen == reports
     ((error, tried_again),) = failures
     assert isinstance(error, BrokenPipeError)

@@ -200,7 +200,8 @@ def test_when_rank_0_alone_sees_the_divergence_all_workers_stop(
     """Whoever raised without telling would leave the others waiting in their next step."""
     told = []
 
-    def exchange(values):
+    def exchange(values, worker):
+        assert worker.rank == rank
         told.append(values["diverged"].item())
         return {"diverged": 0.5}
 

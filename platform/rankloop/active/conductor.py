@@ -15,7 +15,7 @@ from rankloop.active.cycle import Resources, run_cycle
 from rankloop.active.held_out import HeldOutLabels
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import show
-from rankloop.cluster import connected
+from rankloop.cluster import beside_driver, connected
 from rankloop.locking import STALE_SECONDS, locked
 from rankloop.storage import Folder
 
@@ -161,6 +161,7 @@ def _new_actor(name: str, tell: Callable[[str], None]) -> Any:
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "num_cpus": 0,
+        "scheduling_strategy": beside_driver(),
         "max_restarts": -1,
         "max_task_retries": -1,
     }

@@ -161,6 +161,10 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
         value = f"validation {metric_title(metric)} {found.metrics.get(metric, math.nan):.4f}"
         tell(f"cycle {number}: step {found.step} of {config.steps}, {value}")
 
+    def count_workers(found: int) -> None:
+        if found != resources.workers:
+            tell(f"cycle {number}: {found} of {resources.workers} workers train")
+
     train_distributed(
         campaign.method,
         config,
@@ -174,6 +178,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
         start=run_folder(campaign, number - 1) if campaign.plan.warm_start and number > 1 else None,
         on_report=report,
         on_step=lambda done: tell(f"cycle {number}: step {done} of {config.steps}"),
+        on_workers=count_workers,
     )
     trained = time.monotonic()
     final = final_model(campaign.method, config, run, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from rankloop.errors import DataError
-from rankloop.filesystems import join_uri, open_uri
+from rankloop.filesystems import join_uri, open_uri, patiently
 from rankloop.images import read_bytes
 
 _THREADS = 16
@@ -48,7 +48,10 @@ def list_files(folder: str) -> list[str]:
         DataError: the folder is missing, is a file, or cannot be listed.
     """
     try:
-        found = _list_remote(folder) if "://" in folder else _list_local(folder)
+        if "://" in folder:
+            found = patiently(f"list {folder}", lambda: _list_remote(folder))
+        else:
+            found = _list_local(folder)
     except (OSError, ImportError, ValueError) as error:
         raise DataError(
             f"cannot list the folder {folder}: {error}; check the path and that it may be read"
@@ -94,7 +97,8 @@ def _exists(location: str) -> bool:
         if "://" not in location:
             return os.path.isfile(location)
         filesystem, path = open_uri(location)
-        return bool(filesystem.get_file_info(path).type == pafs.FileType.File)
+        info = patiently(f"look for {location}", lambda: filesystem.get_file_info(path))
+        return bool(info.type == pafs.FileType.File)
     except (OSError, ImportError, ValueError) as error:
         raise DataError(f"cannot look for {location}: {error}; check the path") from error
 

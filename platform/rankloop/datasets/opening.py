@@ -19,8 +19,8 @@ from rankloop.datasets.splits import (
     within_splits,
 )
 from rankloop.errors import ConfigError
+from rankloop.filesystems import without_password
 from rankloop.randomness import rng
-from rankloop.storage import without_password
 
 # Pairs drawn from known scores in validation, and in test.
 EVALUATION_PAIRS = 100

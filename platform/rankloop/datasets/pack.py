@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from rankloop.datasets.locations import absolute, join
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError, ImageError
+from rankloop.filesystems import without_password
 from rankloop.images import check_header, read_bytes
 from rankloop.packed import packed_uri, write_shard
-from rankloop.storage import Folder, without_password
+from rankloop.storage import Folder
 
 VERSION = 2
 SHARD_BYTES = 128 * 2**20

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from rankloop.errors import CheckpointError, StorageError
+from rankloop.errors import CheckpointError, DamagedFileError, MissingFileError, StorageError
 from rankloop.methods.method import Method
 from rankloop.storage import Folder
 
@@ -83,12 +83,13 @@ def load_checkpoint(folder: Folder, *, training: bool = True) -> Checkpoint:
 
     Raises:
         CheckpointError: it is missing, cut short, or damaged.
+        StorageError: the storage cannot be reached, which says nothing of the checkpoint.
     """
     try:
         state = folder.read_json("state.json")
         wanted = state["sha256"] if training else _without(state["sha256"], "optimizer.safetensors")
         files = {name: folder.read_bytes(name) for name in wanted}
-    except (StorageError, KeyError, TypeError) as error:
+    except (MissingFileError, DamagedFileError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {folder} is incomplete: {error}") from error
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != state["sha256"][name]:

@@ -6,24 +6,22 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
-import torch
-
 from rankloop import errors
-from rankloop.errors import ConfigError, RankloopError, StorageError, TrainingError
-from rankloop.methods import find_method
+from rankloop.cluster import beside_driver, gpus_on_demand, on_cluster
+from rankloop.errors import ConfigError, StorageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import paced
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
-from rankloop.streams.ray_batches import ray_batches
-from rankloop.training.loop import Report, Schedule, Worker, train
+from rankloop.training.attempts import forget_attempts
+from rankloop.training.distributed_worker import Sharing, work
+from rankloop.training.loop import Report, Schedule, train
 
-# How often a lost worker may be replaced within one run of the command.
-MAX_FAILURES = 3
 SCRATCH = "ray-train"
+# Between two looks for hosts that have come back, or were started since.
+RESIZE_SECONDS = 30.0
 
 
 def train_distributed(
@@ -40,12 +38,14 @@ def train_distributed(
     start: Folder | None = None,
     on_report: Callable[[Report], Any] = lambda report: True,
     on_step: Callable[[int], None] = lambda done: None,
+    on_workers: Callable[[int], None] = lambda workers: None,
 ) -> None:
     """Train with data-parallel workers (NCCL on GPUs, gloo on CPUs); see `train`.
 
     The rows of a step are dealt out to the workers, so the global batch is the same for any number
     of them; batch normalisation uses each worker's own share. A worker that dies is replaced and
-    all go on from the newest checkpoint in ``folder``.
+    all go on from the newest checkpoint in ``folder``; where there is no room for it any more, as
+    many as there is room for go on, and all again once there is.
 
     Args:
         method: what to train.
@@ -54,15 +54,16 @@ def train_distributed(
         folder: the run's folder, which all nodes can reach.
         seed: the run's seed.
         schedule: when to evaluate and to save.
-        workers: number of workers; 0 trains in this process, without Ray.
+        workers: most workers at once; 0 trains in this process, without Ray.
         data_workers: Ray Data tasks per stream and worker; 0 makes rows in the worker itself.
         use_gpu: give each worker a GPU.
         start: see `train`.
         on_report: told in this process of every evaluation; after a restart of past ones again.
         on_step: told every few seconds how many steps are done.
+        on_workers: told how many workers train, whenever that many begin.
 
     Raises:
-        TrainingError: the loss is NaN, or workers were lost too often.
+        TrainingError: the loss is NaN, or workers were lost again and again at the same step.
         StorageError: a checkpoint could not be written, or the nodes do not share ``folder``.
         DataError: a row could not be made.
         ConfigError: the rows of a step cannot be dealt out evenly.
@@ -81,8 +82,10 @@ def train_distributed(
             on_step=paced(on_step),
         )
         return
+    rows = [stream.rows_per_step for stream in method.streams(config, data, seed).values()]
     for stream in method.streams(config, data, seed).values():
         worker_items(stream, 0, workers)
+    forget_attempts(folder)
     # Train looks for lost workers this often (default 2 s); starting up waits for it too.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     import ray
@@ -90,16 +93,16 @@ def train_distributed(
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
-    messages = Queue(actor_options={"num_cpus": 0})
+    messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = sum(node.get("GPU", 0) for node in nodes)
+    gpus = max(sum(node.get("GPU", 0) for node in nodes), gpus_on_demand())
     if use_gpu and workers > gpus:
         raise ConfigError(
             f"--workers {workers} is more than the {gpus:.0f} GPUs of the cluster: give no more"
         )
     cpus = cpus_per_worker(nodes, workers, data_workers, use_gpu)
     trainer = TorchTrainer(
-        _work,
+        work,
         train_loop_config={
             "method": method.name,
             "config": config,
@@ -111,22 +114,27 @@ def train_distributed(
             "data_workers": data_workers,
             "threads": max(1, int(cpus)),
             "messages": messages,
+            "rows": rows,
         },
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=use_gpu, resources_per_worker={"CPU": cpus}
+            num_workers=(1, workers) if workers > 1 and on_cluster() else workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": cpus},
+            elastic_resize_monitor_interval_s=RESIZE_SECONDS,
         ),
         # Our own checkpoints are the truth. A name used twice would make Train resume its own.
         run_config=RunConfig(
             name=uuid.uuid4().hex,
             storage_path=(folder / SCRATCH).path,
             storage_filesystem=folder.filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            # Hosts may vanish as often as they like; `begin_attempt` ends what gets nowhere.
+            failure_config=FailureConfig(max_failures=-1),
         ),
     )
     failures: list[tuple[Exception, bool]] = []
     survived = False
     listener = threading.Thread(
-        target=_listen, args=(messages, on_report, on_step, failures), daemon=True
+        target=_listen, args=(messages, on_report, on_step, on_workers, failures), daemon=True
     )
     listener.start()
     try:
@@ -143,10 +151,16 @@ def train_distributed(
         # They may still write there then.
         with suppress(StorageError):
             folder.remove(SCRATCH)
-    for failure, tried_again in failures:
-        # A storage that was away for a moment, say, is no failure once the run has ended well.
-        if not (survived and tried_again):
-            raise failure
+    _raise_last(failures, survived)
+
+
+def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> None:
+    # A storage that was away for a moment, say, is no failure once the run has ended well.
+    final = [failure for failure, tried_again in failures if not (survived and tried_again)]
+    if final:
+        # What was tried again may be why nothing more was.
+        causes = [failure for failure, tried_again in failures if tried_again]
+        raise final[0] from (causes[-1] if survived and causes else None)
 
 
 def _fit(trainer: Any) -> None:
@@ -191,51 +205,22 @@ def cpus_per_worker(
     shares = {cpus / k for cpus, _ in sizes for k in range(1, workers + 1)}
     # Where nothing fits, a modest wish is what an autoscaling cluster can answer.
     share = max((share for share in shares if places(share) >= workers), default=2.0)
-    return max(share - max(1, data_workers), share / 2)
-
-
-def _work(arguments: dict[str, Any]) -> None:
-    import ray.train
-    from ray.train.torch import get_device
-
-    context = ray.train.get_context()
-    messages = arguments["messages"]
-    torch.set_num_threads(arguments["threads"])
-    data_workers = arguments["data_workers"]
-    try:
-        train(
-            find_method(arguments["method"]),
-            arguments["config"],
-            arguments["data"],
-            arguments["folder"],
-            seed=arguments["seed"],
-            schedule=arguments["schedule"],
-            open_streams=(
-                partial(ray_batches, data_workers=data_workers) if data_workers else plain_batches
-            ),
-            worker=Worker(get_device(), context.get_world_rank(), context.get_world_size()),
-            start=arguments["start"],
-            on_report=lambda report: messages.put(report) is None,
-            on_step=paced(messages.put),
-        )
-    except RankloopError as error:
-        # Trying again would end the same way. A NaN stops all workers alike; anything else may
-        # stop one alone, which must take the others with it, since they wait for it.
-        try_again = context.get_world_size() > 1 and not isinstance(error, TrainingError)
-        messages.put((type(error).__name__, str(error), try_again))
-        if try_again:
-            raise
+    # Train counts by dividing what it has reserved: fractions must add up exactly.
+    return math.floor(max(share - max(1, data_workers), share / 2) * 64) / 64 or share
 
 
 def _listen(
     messages: Any,
     on_report: Callable[[Report], Any],
     on_step: Callable[[int], None],
+    on_workers: Callable[[int], None],
     failures: list[Any],
 ) -> None:
     while (message := messages.get()) is not None:
         if isinstance(message, int):
             on_step(message)
+        elif isinstance(message, Sharing):
+            on_workers(message.workers)
         elif isinstance(message, Report):
             try:
                 on_report(message)

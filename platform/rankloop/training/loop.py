@@ -60,6 +60,14 @@ class Worker:
     )
     rank: int = 0
     workers: int = 1
+    # torch's process group of these workers; None for all processes there are.
+    group: Any = None
+
+    def all_reduce(self, tensor: torch.Tensor, operation: Any = None) -> None:
+        """Put the sum (or what ``operation`` makes) over all workers in place of each's tensor."""
+        if self.workers > 1:
+            operation = operation or torch.distributed.ReduceOp.SUM
+            torch.distributed.all_reduce(tensor, operation, group=self.group)
 
 
 @dataclass
@@ -143,9 +151,9 @@ def train(
     for index in range(len(progress.reports)):
         if worker.rank == 0 and not on_report(report_at(progress, index)):
             return model.eval()
-    network = (
-        DistributedDataParallel(model, broadcast_buffers=True) if worker.workers > 1 else model
-    )
+    network: nn.Module = model
+    if worker.workers > 1:
+        network = DistributedDataParallel(model, process_group=worker.group, broadcast_buffers=True)
     batches = open_streams(
         method.streams(config, data, seed), progress.step, config.steps, worker.rank, worker.workers
     )
@@ -155,7 +163,7 @@ def train(
     for batch in batches:
         here.update(_replaced(batch))
         method.before_step(model, optimizer, config, seed, progress.step)
-        terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker.device)
+        terms = _step(method, config, network, optimizer, batch, seed, progress.step, worker)
         progress.add(terms)
         if worker.rank == 0:
             on_step(progress.step)
@@ -208,19 +216,22 @@ def _step(
     batch: Batch,
     seed: int,
     step: int,
-    device: torch.device,
+    worker: Worker,
 ) -> dict[str, float]:
     # Layers such as dropout draw from torch's generator: tied to the step, a restart repeats them.
     torch.manual_seed(derived_seed(seed, "step", step))
     for group in optimizer.param_groups:
         group["lr"] = method.learning_rate(config, step) * group.get("factor", 1.0)
     moved = {
-        name: {column: tensor.to(device, non_blocking=True) for column, tensor in columns.items()}
+        name: {
+            column: tensor.to(worker.device, non_blocking=True)
+            for column, tensor in columns.items()
+        }
         for name, columns in batch.items()
     }
     terms = method.loss(network, moved, config)
     loss = torch.stack(list(terms.values())).sum()
-    values = _mean_over_workers({name: term.detach() for name, term in terms.items()})
+    values = _mean_over_workers({name: term.detach() for name, term in terms.items()}, worker)
     if not all(math.isfinite(value) for value in values.values()):
         raise TrainingError(
             f"the loss is not finite at step {step}: {values}; lower learning_rate "
@@ -247,7 +258,7 @@ def _added(
         counts[row] = count
     if worker.workers > 1:
         counts = counts.to(worker.device)
-        torch.distributed.all_reduce(counts)
+        worker.all_reduce(counts)
     found = {int(row): int(counts[row]) for row in counts.nonzero()}
     return dict(Counter(before) + Counter(found))
 
@@ -264,7 +275,7 @@ def _validate(
             diverged = True
     # Only rank 0 looks, but all must stop: one that went on would wait for the others for ever.
     flag = torch.tensor(float(diverged), device=worker.device)
-    if _mean_over_workers({"diverged": flag})["diverged"]:
+    if _mean_over_workers({"diverged": flag}, worker)["diverged"]:
         raise TrainingError(
             f"weights or validation scores are not finite after step {step}: lower the learning "
             "rate or the loss weights"
@@ -272,12 +283,11 @@ def _validate(
     return metrics
 
 
-def _mean_over_workers(terms: Mapping[str, torch.Tensor]) -> dict[str, float]:
+def _mean_over_workers(terms: Mapping[str, torch.Tensor], worker: Worker) -> dict[str, float]:
     # Every worker sees the same numbers, so that all of them stop at a NaN and none waits.
     stacked = torch.stack([term.double() for term in terms.values()])
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(stacked)
-        stacked /= torch.distributed.get_world_size()
+    worker.all_reduce(stacked)
+    stacked /= worker.workers
     return dict(zip(terms, stacked.tolist(), strict=True))
 
 
@@ -350,7 +360,7 @@ def _check_alike(folder: Folder, step: int, worker: Worker) -> None:
     if worker.workers == 1:
         return
     extremes = torch.tensor([step, -step], device=worker.device)
-    torch.distributed.all_reduce(extremes, torch.distributed.ReduceOp.MAX)
+    worker.all_reduce(extremes, torch.distributed.ReduceOp.MAX)
     last, first = int(extremes[0]), -int(extremes[1])
     if first != last:
         raise StorageError(

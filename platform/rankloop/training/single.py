@@ -67,6 +67,16 @@ def run_training(
             seconds = time.monotonic() - begun
             print(f"[{seconds:5.0f} s] step {done} of {config.steps}", flush=True)
 
+        sharing = workers
+
+        def count_workers(found: int) -> None:
+            nonlocal sharing
+            if found != sharing:
+                seconds = time.monotonic() - begun
+                line = f"training goes on with {found} of {workers} workers"
+                print(f"[{seconds:5.0f} s] {line}", flush=True)
+            sharing = found
+
         with tracking.ending(run_id):
             train_distributed(
                 method,
@@ -82,6 +92,7 @@ def run_training(
                 use_gpu=gpus_per_run() > 0,
                 on_report=report,
                 on_step=count,
+                on_workers=count_workers,
             )
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)

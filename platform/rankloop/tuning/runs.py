@@ -21,6 +21,7 @@ from rankloop.metrics import UNDEFINED, compared_value
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
+from rankloop.training.attempts import begin_attempt, forget_attempts
 from rankloop.training.loop import Report, train
 from rankloop.tuning.run_context import RunContext
 from rankloop.tuning.run_result import make_run_result
@@ -63,6 +64,8 @@ def train_runs(
     # Else Tune takes Ctrl-C for the end of the sweep, and its winner would be published.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     tally = _Tally(watcher)
+    for name in (context.folder / "runs").names():
+        forget_attempts(context.run_folder(name))
     with tempfile.TemporaryDirectory(prefix="rankloop-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
@@ -80,7 +83,8 @@ def train_runs(
                 storage_path=scratch,
                 callbacks=[tally],
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=3),
+                # Hosts may vanish as often as they like; `begin_attempt` ends what gets nowhere.
+                failure_config=tune.FailureConfig(max_failures=-1),
             ),
         )
         tuner.fit()
@@ -115,6 +119,7 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         return True
 
     try:
+        begin_attempt(context.run_folder(config["name"]), workers=1)
         train(
             find_method(context.method),
             context.run_config(config["values"]),

@@ -1,0 +1,198 @@
+"""A Ray cluster on several hosts: a head with MLflow, workers, and a bucket that all can reach."""
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hosts import STORE, Host, Switch, network
+
+STORE_PORT = 9000
+BUCKET = "rankloop"
+MLFLOW = "http://127.0.0.1:5000"
+DASHBOARD = "http://127.0.0.1:8265"
+OBJECTS = str(200 * 2**20)
+ALIVE = """
+import json, os, ray
+ray.init(address=os.environ["HEAD"], logging_level="ERROR", log_to_driver=False)
+print("NODES", json.dumps([n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]]))
+"""
+
+
+GET = """
+import sys, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
+sys.stdout.write(urllib.request.urlopen(request, timeout=60).read().decode())
+"""
+
+
+@dataclass
+class RayHosts:
+    """A cluster whose hosts can be killed, cut off and booted again."""
+
+    switch: Switch
+    head: Host
+    workers: list[Host]
+    folder: Path
+    cpus: int
+    settings: dict[str, str]
+
+    @property
+    def storage(self) -> str:
+        """URI of a folder in the bucket."""
+        return (
+            f"s3://{BUCKET}/results?endpoint_override={STORE}:{STORE_PORT}"
+            "&scheme=http&region=us-east-1"
+        )
+
+    def start_head(self) -> None:
+        """Start Ray's head and MLflow, with all that MLflow had."""
+        self.head.start(
+            *("ray", "start", "--head", "--block", "--node-ip-address", self.head.address),
+            *("--port", "6379", "--num-cpus", "0", "--object-store-memory", OBJECTS),
+            *("--dashboard-host", "127.0.0.1"),
+            log="ray.log",
+            MLFLOW_TRACKING_URI=MLFLOW,
+            **self.settings,
+        )
+        self.start_mlflow()
+        _until(lambda: self.submit("python", "-c", "print(1)") is not None, "no head", 120)
+
+    def start_mlflow(self) -> None:
+        """Start MLflow on the head's loopback, with all that it had before."""
+        kept = self.folder / "mlflow"
+        kept.mkdir(exist_ok=True)
+        self.head.start(
+            *("mlflow", "server", "--host", "127.0.0.1", "--port", "5000", "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{kept}/mlflow.db"),
+            *("--artifacts-destination", str(kept / "artifacts")),
+            log="mlflow.log",
+        )
+
+    def start_worker(self, host: Host) -> None:
+        """Let a worker's Ray join the head's."""
+        host.start(
+            *("ray", "start", "--block", "--address", f"{self.head.address}:6379"),
+            *("--node-ip-address", host.address, "--num-cpus", str(self.cpus)),
+            *("--object-store-memory", OBJECTS),
+            log="ray.log",
+            **self.settings,
+        )
+
+    def wait_for(self, nodes: int, seconds: float = 120) -> None:
+        """Wait until so many hosts are alive for Ray, the head among them."""
+        _until(lambda: len(self.alive()) == nodes, f"not {nodes} nodes", seconds)
+
+    def alive(self) -> list[str]:
+        """Return the addresses of the hosts that Ray takes for alive."""
+        said = self.head.run("python", "-c", ALIVE, HEAD=f"{self.head.address}:6379")
+        found: list[str] = json.loads(said.split("NODES ", 1)[1].splitlines()[0])
+        return found
+
+    def submit(self, *command: str) -> str | None:
+        """Submit a job without waiting for it and return its id; None if nobody takes it."""
+        try:
+            said = self.head.run(
+                *("ray", "job", "submit", "--no-wait", "--working-dir", "."),
+                *("--", *command),
+                RAY_ADDRESS=DASHBOARD,
+            )
+        except AssertionError:
+            return None
+        return "raysubmit_" + said.split("'raysubmit_")[1].split("'")[0]
+
+    def job(self, *command: str) -> str:
+        """Submit a job, which must be taken, and return its id."""
+        found = self.submit(*command)
+        assert found is not None, "the head took no job"
+        return found
+
+    def status(self, job: str) -> str:
+        """Return a job's state in Ray's words, such as RUNNING."""
+        found: str = json.loads(self._dashboard(f"api/jobs/{job}"))["status"]
+        return found
+
+    def output(self, job: str) -> str:
+        """Return what a job has printed so far."""
+        found: str = json.loads(self._dashboard(f"api/jobs/{job}/logs"))["logs"]
+        return found
+
+    def _dashboard(self, path: str) -> str:
+        return self.head.run(
+            "python", "-ISc", GET, f"{DASHBOARD}/{path}", f"Bearer {self.head.token}"
+        )
+
+    def wait_for_output(self, job: str, text: str, seconds: float = 180) -> str:
+        """Wait until a job has printed a text, and return all it has."""
+        _until(lambda: text in self.output(job), f"{text!r} never came", seconds, self, job)
+        return self.output(job)
+
+    def finish(self, job: str, seconds: float = 400) -> str:
+        """Wait for a job, which must end well, and return what it printed."""
+        _until(
+            lambda: self.status(job) not in ("RUNNING", "PENDING"), "it goes on", seconds, self, job
+        )
+        said = self.output(job)
+        assert self.status(job) == "SUCCEEDED", said
+        return said
+
+    def read_json(self, path: str) -> Any:
+        """Return a JSON object of the bucket."""
+        return json.loads(self.read(path))
+
+    def read(self, path: str) -> str:
+        """Return an object of the bucket as text."""
+        url = f"http://{STORE}:{STORE_PORT}/{BUCKET}/{path}"
+        return self.head.run("python", "-ISc", GET, url, "")
+
+
+@contextmanager
+def ray_hosts(folder: Path, workers: int = 2, cpus: int = 1, **settings: str) -> Iterator[RayHosts]:
+    """Boot a head and workers, and start Ray, MLflow and a store with a bucket on them."""
+    names = ["head", *(f"worker{i + 1}" for i in range(workers))]
+    with network(folder, names, secrets.token_hex(32)) as (switch, hosts):
+        away = folder / "away"
+        store = switch.start(
+            *(sys.executable, str(Path(__file__).with_name("s3_store.py"))),
+            *(STORE, str(STORE_PORT), str(away)),
+            log=folder / "store.log",
+        )
+        try:
+            cluster = RayHosts(switch, hosts[0], hosts[1:], folder, cpus, settings)
+            _until(lambda: _bucket_made(switch), "the store did not start", 60)
+            cluster.start_head()
+            for host in cluster.workers:
+                cluster.start_worker(host)
+            cluster.wait_for(1 + workers)
+            yield cluster
+        finally:
+            store.kill()
+            store.wait()
+
+
+def _bucket_made(switch: Switch) -> bool:
+    code = (
+        "import sys, urllib.request as u;"
+        "u.urlopen(u.Request(sys.argv[1], method='PUT'), timeout=10)"
+    )
+    url = f"http://{STORE}:{STORE_PORT}/{BUCKET}"
+    done = subprocess.run(
+        ["nsenter", "-t", str(switch.process), "-n", sys.executable, "-c", code, url],
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def _until(condition, complaint, seconds, cluster=None, job=None):  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{complaint}:\n{cluster.output(job) if cluster else ''}")
+        time.sleep(0.5)
