@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench lint venv lock
+.PHONY: demo test slow cluster bench lint venv lock
 
 # Under 8 minutes on 2 cores: a small network and small crops, 10 trials of 300 steps.
 demo: venv
@@ -18,10 +18,14 @@ demo: venv
 
 # Files side by side: tests on a real Ray mostly wait for its processes to start.
 test: venv
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: venv
 	$(BIN)/python -m pytest -m slow
+
+# A cluster of three hosts on this one machine, and what happens when they fail; as root, on Linux.
+cluster: venv
+	$(BIN)/python -m pytest -m cluster -s
 
 bench: venv
 	$(BIN)/python tests/benchmarks/bench_streams.py

@@ -25,13 +25,6 @@ print("NODES", json.dumps([n["NodeManagerAddress"] for n in ray.nodes() if n["Al
 """
 
 
-GET = """
-import sys, urllib.request
-request = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
-sys.stdout.write(urllib.request.urlopen(request, timeout=60).read().decode())
-"""
-
-
 @dataclass
 class RayHosts:
     """A cluster whose hosts can be killed, cut off and booted again."""
@@ -44,10 +37,14 @@ class RayHosts:
     settings: dict[str, str]
 
     @property
-    def storage(self) -> str:
+    def away(self) -> Path:
+        """While this file exists, the store answers errors."""
+        return self.folder / "away"
+
+    def uri(self, folder: str) -> str:
         """URI of a folder in the bucket."""
         return (
-            f"s3://{BUCKET}/results?endpoint_override={STORE}:{STORE_PORT}"
+            f"s3://{BUCKET}/{folder}?endpoint_override={STORE}:{STORE_PORT}"
             "&scheme=http&region=us-east-1"
         )
 
@@ -76,11 +73,13 @@ class RayHosts:
         )
 
     def start_worker(self, host: Host) -> None:
-        """Let a worker's Ray join the head's."""
+        """Let a worker's Ray join the head's, and again whenever it has ended."""
+        joining = (
+            f"ray start --block --address {self.head.address}:6379 --num-cpus {self.cpus} "
+            f"--node-ip-address {host.address} --object-store-memory {OBJECTS}"
+        )
         host.start(
-            *("ray", "start", "--block", "--address", f"{self.head.address}:6379"),
-            *("--node-ip-address", host.address, "--num-cpus", str(self.cpus)),
-            *("--object-store-memory", OBJECTS),
+            *("sh", "-c", f"while true; do {joining}; sleep 2; done"),
             log="ray.log",
             **self.settings,
         )
@@ -123,10 +122,18 @@ class RayHosts:
         found: str = json.loads(self._dashboard(f"api/jobs/{job}/logs"))["logs"]
         return found
 
+    def hosts_of(self, actors: str) -> set[str]:
+        """Return the ids of the hosts on which actors of a class have been so far."""
+        asked = "api/v0/actors?limit=10000&filter_keys=class_name&filter_predicates=%3D"
+        found = json.loads(self._dashboard(f"{asked}&filter_values={actors}"))
+        return {actor["node_id"] for actor in found["data"]["result"]["result"]}
+
     def _dashboard(self, path: str) -> str:
-        return self.head.run(
-            "python", "-ISc", GET, f"{DASHBOARD}/{path}", f"Bearer {self.head.token}"
-        )
+        return self._get(f"{DASHBOARD}/{path}", f"Authorization: Bearer {self.head.token}")
+
+    def _get(self, url: str, *headers: str) -> str:
+        more = [word for header in headers for word in ("--header", header)]
+        return self.head.run("curl", "--fail", "--silent", "--show-error", *more, url)
 
     def wait_for_output(self, job: str, text: str, seconds: float = 180) -> str:
         """Wait until a job has printed a text, and return all it has."""
@@ -148,8 +155,7 @@ class RayHosts:
 
     def read(self, path: str) -> str:
         """Return an object of the bucket as text."""
-        url = f"http://{STORE}:{STORE_PORT}/{BUCKET}/{path}"
-        return self.head.run("python", "-ISc", GET, url, "")
+        return self._get(f"http://{STORE}:{STORE_PORT}/{BUCKET}/{path}")
 
 
 @contextmanager
@@ -157,10 +163,9 @@ def ray_hosts(folder: Path, workers: int = 2, cpus: int = 1, **settings: str) ->
     """Boot a head and workers, and start Ray, MLflow and a store with a bucket on them."""
     names = ["head", *(f"worker{i + 1}" for i in range(workers))]
     with network(folder, names, secrets.token_hex(32)) as (switch, hosts):
-        away = folder / "away"
         store = switch.start(
             *(sys.executable, str(Path(__file__).with_name("s3_store.py"))),
-            *(STORE, str(STORE_PORT), str(away)),
+            *(STORE, str(STORE_PORT), str(folder / "away")),
             log=folder / "store.log",
         )
         try:
@@ -195,4 +200,5 @@ def _until(condition, complaint, seconds, cluster=None, job=None):  # type: igno
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"{complaint}:\n{cluster.output(job) if cluster else ''}")
-        time.sleep(0.5)
+        # Asking takes a process each time.
+        time.sleep(1.5)

@@ -93,6 +93,8 @@ def train_distributed(
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
+    from rankloop.training.network import AddressedTorchConfig
+
     messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = max(sum(node.get("GPU", 0) for node in nodes), gpus_on_demand())
@@ -116,10 +118,13 @@ def train_distributed(
             "messages": messages,
             "rows": rows,
         },
+        torch_config=AddressedTorchConfig(),
         scaling_config=ScalingConfig(
             num_workers=(1, workers) if workers > 1 and on_cluster() else workers,
             use_gpu=use_gpu,
             resources_per_worker={"CPU": cpus},
+            # GPUs of one host exchange gradients fastest; CPUs are best used on all hosts.
+            placement_strategy="PACK" if use_gpu else "SPREAD",
             elastic_resize_monitor_interval_s=RESIZE_SECONDS,
         ),
         # Our own checkpoints are the truth. A name used twice would make Train resume its own.

@@ -1,0 +1,217 @@
+"""Jobs over several hosts, and what happens to them when hosts, cables or storage fail.
+
+By hand: ``make cluster``. Each fault's line of the table that it prints says what was lost.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from ray_hosts import RayHosts, ray_hosts
+
+from scored_photos import write_scored_photos
+
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
+
+TRAIN = (
+    *("python", "jobs/train.py", "ssranking", "--smoke", "--steps", "1500", "--data-workers", "0"),
+    *("--checkpoint-every", "50", "--evaluate-every", "250"),
+)
+SWEEP = (
+    *("python", "jobs/tune_qrc.py", "--smoke", "--workers", "4", "--trials", "4"),
+    *("--steps", "400"),
+)
+CAMPAIGN = (
+    *("python", "jobs/active_learning.py", "rankiqa", "--cycles", "2", "--workers", "1"),
+    *("--data-workers", "0", "--scoring-workers", "2", "--backbone", "shallow"),
+    *("--weights", "none", "--input-size", "48", "--steps", "20", "--ranked-images", "10"),
+    *("--distortions", "gaussian_noise", "gaussian_blur", "--labelled-images", "4"),
+    *("--learning-rate", "0.01", "--test-sub-images", "2", "--start-share", "0.25"),
+    *("--cycle-share", "0.25", "--certainty-pairs", "100"),
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHosts]:
+    with ray_hosts(tmp_path_factory.mktemp("hosts")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def whole(cluster: RayHosts) -> None:
+    """Every test begins with all hosts."""
+    cluster.wait_for(1 + len(cluster.workers), seconds=240)
+
+
+@pytest.fixture(scope="module")
+def data(cluster: RayHosts, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Scored photographs, packed into the bucket."""
+    photos = write_scored_photos(tmp_path_factory.mktemp("photos"))
+    packed = cluster.uri("pack")
+    source = f"csv:{photos}/scores.csv?higher_is_better=true"
+    cluster.head.run("python", "jobs/ingest.py", source, "--output", packed)
+    return ("--data", f"pack:{packed}")
+
+
+def result(cluster: RayHosts, output: str) -> dict[str, object]:
+    found: dict[str, object] = cluster.read_json(f"{folder_of(output)}/result.json")
+    return found
+
+
+def folder_of(output: str) -> str:
+    """Path in the bucket of the result folder that a job has printed last."""
+    return output.strip().splitlines()[-1].removeprefix("s3://rankloop/").partition("?")[0]
+
+
+def decisions(cluster: RayHosts, output: str) -> list[object]:
+    """What a campaign selected and measured."""
+    folder = folder_of(output)
+    return [
+        (
+            cluster.read_json(f"{folder}/cycle-{number:03d}/selected.json")["items"],
+            cluster.read_json(f"{folder}/cycle-{number:03d}/trained.json")["metrics"],
+        )
+        for number in (1, 2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    cluster: RayHosts,
+) -> Callable[[str, tuple[str, ...]], tuple[str, dict[str, object]]]:
+    """What a command ends with when nothing happens: output and result."""
+    known: dict[tuple[str, ...], str] = {}
+
+    def run(name: str, command: tuple[str, ...]) -> tuple[str, dict[str, object]]:
+        if command not in known:
+            known[command] = cluster.finish(
+                cluster.job(*command, "--storage", cluster.uri(f"undisturbed-{name}"))
+            )
+        return known[command], result(cluster, known[command])
+
+    return run
+
+
+@contextmanager
+def timed(fault: str) -> Iterator[None]:
+    """Print how long it took until work went on."""
+    begun = time.monotonic()
+    yield
+    print(f"\n| {fault} | went on after {time.monotonic() - begun:.0f} s |", flush=True)
+
+
+def test_training_shares_its_steps_among_hosts(cluster: RayHosts) -> None:
+    command = (*TRAIN, "--steps", "100", "--workers", "2", "--data-workers", "1")
+    output = cluster.finish(cluster.job(*command, "--storage", cluster.uri("train")))
+    assert result(cluster, output)["budget"] == {"steps": 100}
+    logs = "cat /tmp/ray/session_latest/logs/train/ray-train-app-controller*"
+    started = re.findall(r"ip=([\d.]+)", cluster.head.run("sh", "-c", logs))
+    assert {host.address for host in cluster.workers} <= set(started)
+
+
+def test_trials_of_a_sweep_run_on_all_hosts(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    _, found = undisturbed("sweep", SWEEP)
+    assert found["trials"]["finished"] + found["trials"]["stopped_early"] == 4  # type: ignore[index]
+    # Four trials at once find room on two hosts only.
+    assert len(cluster.hosts_of("ImplicitFunc")) == 2
+
+
+def test_a_host_that_vanishes_in_training_and_comes_back(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    command = (*TRAIN, "--workers", "2")
+    job = cluster.job(*command, "--storage", cluster.uri("vanishing"))
+    cluster.wait_for_output(job, "step 250 of")
+    host = cluster.workers[1]
+    with timed("host of a training worker vanishes"):
+        host.kill()
+        cluster.wait_for_output(job, "training goes on with 1 of 2 workers")
+    with timed("the host comes back"):
+        host.boot()
+        cluster.start_worker(host)
+        cluster.wait_for_output(job, "training goes on with 2 of 2 workers")
+    found = result(cluster, cluster.finish(job))
+    _, whole = undisturbed("train", command)
+    # Two halves of a step add up with other rounding than the whole.
+    for split, metrics in whole["metrics"].items():  # type: ignore[attr-defined]
+        assert found["metrics"][split] == pytest.approx(metrics, abs=0.02)  # type: ignore[index]
+
+
+def test_a_cable_that_is_cut_for_a_minute(cluster: RayHosts) -> None:
+    command = (*TRAIN, "--workers", "2")
+    job = cluster.job(*command, "--storage", cluster.uri("cut"))
+    cluster.wait_for_output(job, "step 250 of")
+    host = cluster.workers[0]
+    with timed("link to a host cut for 60 s"):
+        host.cut()
+        time.sleep(60)
+        host.mend()
+        cluster.wait_for_output(job, "step 500 of")
+    assert result(cluster, cluster.finish(job))["budget"] == {"steps": 1500}
+
+
+def test_storage_that_answers_errors_for_a_while(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    job = cluster.job(*SWEEP, "--storage", cluster.uri("away"))
+    cluster.wait_for_output(job, "step 88 of")
+    with timed("storage answers errors for 40 s"):
+        cluster.away.touch()
+        time.sleep(40)
+        cluster.away.unlink()
+        found = result(cluster, cluster.finish(job))
+    _, whole = undisturbed("sweep", SWEEP)
+    assert found["metrics"] == whole["metrics"]
+    assert found["trials"] == whole["trials"]
+
+
+def test_a_head_that_restarts(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    command = (*SWEEP, "--storage", cluster.uri("restarted"))
+    job = cluster.job(*command)
+    cluster.wait_for_output(job, "step 88 of")
+    with timed("head restarts, job submitted again"):
+        cluster.head.kill()
+        cluster.head.boot()
+        cluster.start_head()
+        cluster.wait_for(1 + len(cluster.workers), seconds=240)
+        again = cluster.job(*command)
+        cluster.wait_for_output(again, "goes on from step")
+    found = result(cluster, cluster.finish(again))
+    _, whole = undisturbed("sweep", SWEEP)
+    assert found["metrics"] == whole["metrics"]
+    assert found["best_values"] == whole["best_values"]
+
+
+def test_a_host_lost_while_a_pool_is_scored(
+    cluster: RayHosts,
+    data: tuple[str, ...],
+    undisturbed: Callable[..., tuple[str, dict[str, object]]],
+) -> None:
+    command = (*CAMPAIGN, *data)
+    whole = cluster.finish(cluster.job(*command, "--storage", cluster.uri("campaign")))
+    job = cluster.job(*command, "--storage", cluster.uri("lost"))
+    cluster.wait_for_output(job, "cycle 1: scor")
+    host = cluster.workers[1]
+    with timed("host lost while a pool is scored"):
+        host.kill()
+        cluster.wait_for_output(job, "cycle 1: took in", seconds=300)
+    host.boot()
+    cluster.start_worker(host)
+    output = cluster.finish(job)
+    assert json.dumps(decisions(cluster, output)) == json.dumps(decisions(cluster, whole))
+
+
+def test_nothing_of_the_hosts_is_reached_by_name_alone(cluster: RayHosts) -> None:
+    """MLflow and the dashboard listen on the head's loopback: other hosts are refused."""
+    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
+    for port in ("5000", "8265"):
+        cluster.head.run("python", "-ISc", code, "127.0.0.1", port)
+        with pytest.raises(AssertionError, match="ConnectionRefusedError"):
+            cluster.workers[0].run("python", "-ISc", code, cluster.head.address, port)
