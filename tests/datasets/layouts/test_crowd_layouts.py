@@ -68,6 +68,12 @@ def test_ucf_cc_50(tmp_path: Path, write_photos: WritePhotos):
     write_photos(tmp_path, ["1.jpg", "10.jpg", "11.jpg", "50.jpg", "7.jpg"])
     for number in (1, 10, 11, 50):
         scipy.io.savemat(tmp_path / f"{number}_ann.mat", {"annPoints": POINTS})
+    scipy.io.savemat(tmp_path / "22_ann.mat", {"annPoints": POINTS})
+    with pytest.raises(
+        DataError, match=r"fold=3 tests on 21\.jpg to 30\.jpg, and none of these is"
+    ):
+        _read(f"ucf_cc_50:{tmp_path}?fold=3")
+    (tmp_path / "22_ann.mat").unlink()
     part = _read(f"ucf_cc_50:{tmp_path}?fold=2")
     rows = _rows(part)
     assert {name: row.split for name, row in rows.items()} == {
@@ -80,7 +86,7 @@ def test_ucf_cc_50(tmp_path: Path, write_photos: WritePhotos):
     assert [name for name, _ in part.skipped] == ["7.jpg"]
     tested = [
         name
-        for fold in range(1, 6)
+        for fold in (1, 2, 5)
         for name, row in _rows(_read(f"ucf_cc_50:{tmp_path}?fold={fold}")).items()
         if row.split == "test"
     ]
@@ -150,6 +156,10 @@ def test_worldexpo10_one_test_scene(worldexpo10: Path, write_photos: WritePhotos
     assert rows["test_frame/200608/200608_1.jpg"].points is None
     with pytest.raises(ConfigError, match="the test scenes are 104207, 200608"):
         _read(f"worldexpo10:{worldexpo10}?scene=500717")
+    # There by its labels alone.
+    (worldexpo10 / "test_frame" / "104207" / "104207-1-04_034550.jpg").unlink()
+    with pytest.raises(DataError, match=r"scene=104207 tests on test_frame/104207, and none of"):
+        _read(f"worldexpo10:{worldexpo10}?scene=104207")
 
 
 def test_ucsd(tmp_path: Path, write_photos: WritePhotos):
@@ -166,11 +176,12 @@ def test_ucsd(tmp_path: Path, write_photos: WritePhotos):
         frames[0, 0] = {"loc": np.array([[10.0, 10, 1], [61.2, 40, 1], [60.4, 40.4, 0]])}
         frames[0, 1] = {"loc": np.array([[200.0, 10, 1]])}
         scipy.io.savemat(labels / f"{clip}_frame_full.mat", {"frame": frames})
-    for fold, split, score in (("1", "train", None), ("2", "test", 2.0)):
-        rows = _rows(_read(f"ucsd:{tmp_path}?fold={fold}"))
-        first = rows["ucsdpeds/vidf/vidf1_33_002.y/vidf1_33_002_f001.png"]
-        assert (first.split, first.score) == (split, score)
-        assert rows["ucsdpeds/vidf/vidf1_33_003.y/vidf1_33_003_f001.png"].score == 2.0
+    with pytest.raises(DataError, match=r"fold=1 tests on clips vidf1_33_007 to vidf1_33_009, and"):
+        _read(f"ucsd:{tmp_path}?fold=1")
+    rows = _rows(_read(f"ucsd:{tmp_path}?fold=2"))
+    first = rows["ucsdpeds/vidf/vidf1_33_002.y/vidf1_33_002_f001.png"]
+    assert (first.split, first.score) == ("test", 2.0)
+    assert rows["ucsdpeds/vidf/vidf1_33_003.y/vidf1_33_003_f001.png"].score == 2.0
     with pytest.raises(ConfigError, match="none of 1 and 2"):
         _read(f"ucsd:{tmp_path}?fold=3")
     part = _read(f"ucsd:{tmp_path}")

@@ -52,6 +52,25 @@ def crowd_part(
     )
 
 
+def tested_part(part: Part, asked: str, tested: str) -> Part:
+    """Return a part of which a fold was asked for, with some of its test photographs.
+
+    Args:
+        part: of the release.
+        asked: data source with its fold, for the error.
+        tested: what the fold tests on, for the error.
+
+    Raises:
+        DataError: none of them is there: random photographs would be tested in their place.
+    """
+    if any(row.split == "test" for row in part.images):
+        return part
+    raise DataError(
+        f"{asked} tests on {tested}, and none of these is there with its points: give the whole "
+        "release, or a fold whose photographs are there"
+    )
+
+
 def annotated_too(tree: Tree, present: Iterable[str], annotated: Iterable[str]) -> list[str]:
     """Return the photographs that are there and those that points are there for, without repeats.
 

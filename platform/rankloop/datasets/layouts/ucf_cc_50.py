@@ -4,7 +4,13 @@ import re
 from collections.abc import Mapping
 
 from rankloop.datasets.dataset import Split
-from rankloop.datasets.layouts.heads import annotated_too, crowd_part, head_points, points_file
+from rankloop.datasets.layouts.heads import (
+    annotated_too,
+    crowd_part,
+    head_points,
+    points_file,
+    tested_part,
+)
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import ConfigError
@@ -23,7 +29,7 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
 
     Raises:
         ConfigError: no such fold.
-        DataError: no image is there.
+        DataError: no image is there, or none that the fold tests on.
     """
     tree = open_tree(path)
     fold = options.get("fold")
@@ -40,9 +46,14 @@ def read_ucf_cc_50(path: str, options: Mapping[str, str]) -> Part:
         split: Split | None = "test" if tested else None
         return ImageRow(name, name, split=split, score=float(len(points)), points=points)
 
-    return crowd_part(
+    part = crowd_part(
         tree, sorted(names, key=_number), row, "n.jpg with n_ann.mat: give the release's folder"
     )
+    if fold is None:
+        return part
+    last = int(fold) * _IMAGES // FOLDS
+    tested = f"{last - _IMAGES // FOLDS + 1}.jpg to {last}.jpg"
+    return tested_part(part, f"ucf_cc_50:{path}?fold={fold}", tested)
 
 
 def _number(name: str) -> int:

@@ -13,6 +13,7 @@ from rankloop.datasets.layouts.heads import (
     head_points,
     inside_region,
     points_file,
+    tested_part,
 )
 from rankloop.datasets.layouts.tree import open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
@@ -39,7 +40,8 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
 
     Raises:
         ConfigError: no such fold.
-        DataError: no frame has points, or the region is missing or malformed.
+        DataError: no frame has points, or none that the fold tests on, or the region is missing or
+            malformed.
     """
     fold = options.get("fold")
     if fold is not None and fold not in _FOLDS:
@@ -101,13 +103,18 @@ def read_ucsd(path: str, options: Mapping[str, str]) -> Part:
             region=region,
         )
 
-    return crowd_part(
+    part = crowd_part(
         tree,
         annotated_too(tree, names, annotated),
         row,
         "frame vidf1_33_nnn.y/… with points",
         lambda: sum(outside),
     )
+    if fold is None:
+        return part
+    first, last = _FOLDS[fold][0], _FOLDS[fold][-1]
+    tested = f"clips vidf1_33_{first:03} to vidf1_33_{last:03}"
+    return tested_part(part, f"ucsd:{path}?fold={fold}", tested)
 
 
 def _field(structure: np.ndarray, name: str, location: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from rankloop.datasets.layouts.heads import (
     inside_region,
     points_file,
     polygon_mask,
+    tested_part,
 )
 from rankloop.datasets.layouts.tree import Tree, open_tree, read_mat, variable
 from rankloop.datasets.part import ImageRow, Part
@@ -32,7 +33,7 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
 
     Raises:
         ConfigError: no such test scene.
-        DataError: no frame has points and a region.
+        DataError: no frame has points and a region, or none of the scene.
     """
     tree = open_tree(path)
     frames = [(side, name) for side in ("train", "test") for name in _frames(tree, side)]
@@ -66,9 +67,14 @@ def read_worldexpo10(path: str, options: Mapping[str, str]) -> Part:
             region=region,
         )
 
-    return crowd_part(
+    part = crowd_part(
         tree, side_of, row, "train_frame or test_frame with labels", lambda: sum(outside)
     )
+    if not options.get("scene"):
+        return part
+    scene = options["scene"]
+    tested = f"test_frame/{scene}"
+    return tested_part(part, f"worldexpo10:{path}?scene={scene}", tested)
 
 
 def _frames(tree: Tree, side: str) -> list[str]:
