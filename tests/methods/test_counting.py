@@ -2,7 +2,7 @@
 
 import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +120,13 @@ def test_patches_are_of_many_sizes_or_of_one(make):
     assert max(many) <= 410
     (one,) = {round(side / 10) for side in sides(make(multi_scale=False, input_size=64))}
     assert one == 6
+    # What the photograph cannot hold is not drawn: its 400 rows are no more likely than others.
+    most = sides(make(least_patch=100, most_patch=4000, input_size=64))
+    assert len(most) > 8
+    assert sum(side > 390 for side in most) < 3
+    # Smaller than the smallest patch, it is taken as a whole.
+    (whole,) = {round(side / 10) for side in sides(make(least_patch=500, most_patch=900))}
+    assert whole == 40
 
 
 def test_photographs_that_cannot_be_read_are_replaced_and_counted(make, discs):
@@ -365,6 +372,39 @@ def test_counting_learns(make, discs):
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:3])
+
+
+def _violations(model: torch.nn.Module, ranked: Mapping[str, torch.Tensor]) -> int:
+    """Pairs of nested crops of which the inner one has no lower count."""
+    sets, size = ranked["images"].shape[:2]
+    with torch.no_grad():
+        maps = model(ranked["images"].flatten(0, 1).permute(0, 3, 1, 2))
+    counts = maps.sum(dim=(1, 2)).view(sets, size)
+    return sum(
+        int((counts[:, around] <= counts[:, within]).sum())
+        for around in range(size)
+        for within in range(around + 1, size)
+    )
+
+
+def test_ranking_by_a_margin_brings_nested_crops_into_order(make, discs):
+    config = make(ranked_images=16, margin=1.0, ranking_weight=1.0, learning_rate=1e-4)
+    batch = _batch(config, discs)
+    before, after = {}, {}
+    for objective, used in (("multi_task", ("labelled", "ranked")), ("counting", ("labelled",))):
+        own = {name: batch[name] for name in used}
+        model = COUNTING.build(config, 0).train()
+        optimizer = COUNTING.optimizer(model, config)
+        before[objective] = _violations(model, batch["ranked"])
+        for _ in range(25):
+            optimizer.zero_grad()
+            torch.stack([*COUNTING.loss(model, own, config).values()]).sum().backward()
+            optimizer.step()
+        after[objective] = _violations(model, batch["ranked"])
+    # Of four sets of four crops: 24 pairs.
+    assert before["multi_task"] == before["counting"] >= 6
+    assert after["multi_task"] <= 2
+    assert after["counting"] >= 6
 
 
 def test_streams_can_be_sent_to_processes_of_a_data_loader(make, discs):

@@ -54,8 +54,8 @@ def crowd_patch(
 ) -> tuple[CrowdPatch, int]:
     """Return a patch of a labelled photograph (TPAMI paper, section 5.3) and which one it is of.
 
-    Of each photograph one per epoch (6.2). Sides are drawn uniformly; no side is longer than the
-    photograph's shorter one.
+    Of each photograph one per epoch (6.2). Sides are drawn uniformly from those of the range that
+    the photograph's shorter side can hold; where it can hold none, it is the side.
 
     Args:
         load: row number to the photograph; one for which it raises ImageError is reported and
@@ -81,10 +81,11 @@ def _drawn_box(
     crowd: CrowdPhotograph, generator: np.random.Generator, config: CountingConfig
 ) -> tuple[int, int, int]:
     height, width, _ = crowd.image.shape
-    side = config.input_size
+    short = min(height, width)
+    side = min(config.input_size, short)
     if config.multi_scale:
-        side = int(generator.integers(config.least_patch, config.most_patch + 1))
-    side = min(side, height, width)
+        least, most = (min(limit, short) for limit in (config.least_patch, config.most_patch))
+        side = int(generator.integers(least, most + 1))
     x, y = (int(generator.integers(length - side + 1)) for length in (width, height))
     return x, y, side
 
