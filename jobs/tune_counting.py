@@ -48,10 +48,17 @@ def main() -> str:
     """Run the job and return its result folder."""
     options = parse(TuneOptions, DESCRIPTION, method="counting", smoke=SMOKE)
     check_sweep(COUNTING, options, counting)
-    if options.config.objective != "multi_task":
+    config = options.config
+    if config.objective != "multi_task":
         raise ConfigError(
-            f"--objective {options.config.objective} has no weight to sweep: leave it out, or "
+            f"--objective {config.objective} has no weight to sweep: leave it out, or "
             "compare the objectives with jobs/compare_counting.py"
+        )
+    most = counting.CROPS_RANGE[1]
+    if config.pairs == "efficient" and config.ranked_images < most:
+        raise ConfigError(
+            f"--ranked-images {config.ranked_images} hold no set of {most} crops, the most of the "
+            f"sweep: give at least {most}, or lower CROPS_RANGE in search_spaces/counting.py"
         )
     paper = first_trial(options, counting, {"backbones": "backbone"})
     chosen = {"backbones": options.backbones}

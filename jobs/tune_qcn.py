@@ -58,6 +58,18 @@ def main() -> str:
         raise ConfigError(
             "--objective regression has no pivots to sweep: leave it out; it is trained beside"
         )
+    unit = 2 * max(qcn.HEADS)
+    if options.config.channels % unit:
+        raise ConfigError(
+            f"--channels {options.config.channels} cannot be divided among {max(qcn.HEADS)} heads, "
+            f"the most of the sweep: give a multiple of {unit}, or change HEADS in "
+            "search_spaces/qcn.py"
+        )
+    if not options.config.mae_weight:
+        raise ConfigError(
+            "--mae-weight 0 leaves nothing to learn for plain regression, which is trained beside: "
+            "give more"
+        )
     chosen: dict[str, Any] = {"pivots": options.pivot_counts, "backbones": options.backbones}
     choices = {"pivot_counts": "pivots", "backbones": "backbone"}
     paper = first_trial(options, qcn, choices)

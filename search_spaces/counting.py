@@ -28,12 +28,16 @@ NOTE = (
 )
 
 
+# A sweep's --ranked-images must hold a set of the most.
+CROPS_RANGE = (2, 8)
+
+
 def space(trial: optuna.Trial, backbones: Sequence[str] = BACKBONES) -> dict[str, Any]:
     """Draw one trial's hyperparameters."""
     return {
         "ranking_weight": trial.suggest_float("ranking_weight", 0.01, 1000.0, log=True),
         "margin": trial.suggest_float("margin", 0.0, 2.0),
-        "crops": trial.suggest_int("crops", 2, 8),
+        "crops": trial.suggest_int("crops", *CROPS_RANGE),
         "crop_scale": trial.suggest_float("crop_scale", 0.5, 0.9),
         "anchor_region": trial.suggest_float("anchor_region", 1.0, 16.0, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 1e-8, 1e-5, log=True),

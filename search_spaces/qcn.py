@@ -9,6 +9,8 @@ from rankloop.models.image_encoder import EncoderName
 
 PIVOTS = (101, 51, 21, 11)
 BACKBONES: tuple[EncoderName, ...] = ("resnet50", "resnet18")
+# A sweep's --channels must be a multiple of twice the most.
+HEADS = (1, 2, 4, 8)
 LOSSES = ("order", "metric", "center")
 
 # The defaults of rankloop.methods.qcn_config.
@@ -73,7 +75,7 @@ def space(
         values[name] = trial.suggest_float(name, 0.01, 10.0, log=True)
     values["margin"] = trial.suggest_float("margin", 0.01, 1.0, log=True)
     if values["layout"] == "code":
-        values["heads"] = trial.suggest_categorical("heads", [1, 2, 4, 8])
+        values["heads"] = trial.suggest_categorical("heads", list(HEADS))
         values["drop_path"] = trial.suggest_float("drop_path", 0.0, 0.3)
     return values
 

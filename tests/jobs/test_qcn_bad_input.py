@@ -17,6 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
         ("tune_qcn.py", ["--pivot-counts"], "--pivot-counts"),
         ("tune_qcn.py", ["--lists", "7"], "--lists 7 would be ignored"),
         ("tune_qcn.py", ["--objective", "regression"], "has no pivots to sweep"),
+        (
+            "tune_qcn.py",
+            ["--channels", "24"],
+            "--channels 24 cannot be divided among 8 heads, the most of the sweep: give a multiple "
+            "of 16",
+        ),
+        ("tune_qcn.py", ["--mae-weight", "0"], "--mae-weight 0 leaves nothing to learn for plain"),
         ("compare_qcn.py", ["--study", "losses", "--mae-start", "0.1"], "row 'I: MAE': "),
         ("compare_qcn.py", ["--study", "depth", "--transformers", "2"], "--transformers 2 would"),
         ("compare_qcn.py", ["--study", "gol", "--images", "1", "--lists", "1"], "images = 1"),

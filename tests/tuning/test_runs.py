@@ -32,6 +32,23 @@ class Ended(RunWatcher):
         self.runs[run["name"]] = result
 
 
+class Both(RunWatcher):
+    def __init__(self, *watchers):
+        self.watchers = watchers
+
+    def started(self, run):
+        for watcher in self.watchers:
+            watcher.started(run)
+
+    def reported(self, run, result):
+        for watcher in self.watchers:
+            watcher.reported(run, result)
+
+    def ended(self, run, result):
+        for watcher in self.watchers:
+            watcher.ended(run, result)
+
+
 @pytest.fixture
 def context(data, pixels, tiny_config, tmp_path):
     return RunContext(
@@ -92,13 +109,29 @@ def test_every_run_has_its_result(context):
     assert make_run_result(context, "never") == []
 
 
+def test_values_that_contradict_the_configuration_fail_their_run_alone(context):
+    least = context.base.blur_low / 2
+    runs = [Run("a", {"blur_high": least}, 1, 0), RUNS[1]]
+    tracked, ended = Tracked(), Ended()
+    watcher = TrackingWatcher(tracked, context, "parent", 2)
+    train_runs(context, FixedRuns(runs), at_once=2, watcher=Both(watcher, ended))
+    watcher.add_results()
+    assert tracked.ended == {"a": "FAILED", "b": "FINISHED"}
+    assert tracked.params["a"]["blur_high"] == least
+    (failure,) = watcher.failures
+    assert "is above blur_high" in failure["error"]
+    # Not to be tried again: it would be refused again.
+    assert ended.runs["a"]["retry"] is False
+
+
 class Tracked:
     """Keeps what would be sent to MLflow."""
 
     def __init__(self):
-        self.files, self.ended = {}, {}
+        self.files, self.ended, self.params = {}, {}, {}
 
-    def start_run(self, method, name, **details):
+    def start_run(self, method, name, *, params, **details):
+        self.params[name] = params
         return name
 
     def log_evaluation(self, *details):

@@ -118,11 +118,13 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         )
         return True
 
+    resolved = None
     try:
+        resolved = context.run_config(config["values"])
         begin_attempt(context.run_folder(config["name"]), workers=1)
         train(
             find_method(context.method),
-            context.run_config(config["values"]),
+            resolved,
             context.data,
             context.run_folder(config["name"]),
             seed=config["seed"],
@@ -136,8 +138,9 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         )
         _make_result(context, config["name"])
     except Exception as error:
-        # The same training gives the same NaN again; anything else may be over the next time.
-        retry = not isinstance(error, TrainingError)
+        # Values that contradict each other are refused again, and the same training gives the same
+        # NaN; anything else may be over the next time.
+        retry = resolved is not None and not isinstance(error, TrainingError)
         tune.report({"error": traceback.format_exc(), "retry": retry, STEP: 0, VALUE: UNDEFINED})
 
 

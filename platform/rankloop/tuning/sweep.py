@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
-from rankloop.errors import CheckpointError, SweepError
+from rankloop.errors import CheckpointError, ConfigError, SweepError
 from rankloop.locking import locked
 from rankloop.methods import find_method
 from rankloop.metrics import UNDEFINED
@@ -186,7 +186,7 @@ def _conclude(
     ):
         try:
             metrics[role] = _final(context, prepared, name, values).metrics
-        except CheckpointError:
+        except (CheckpointError, ConfigError):
             # It failed; watcher.failures, which is in the result, says why.
             continue
     return write_result(

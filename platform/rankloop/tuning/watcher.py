@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from rankloop.errors import StorageError
+from rankloop.errors import ConfigError, StorageError
 from rankloop.metrics import shown_value
 from rankloop.progress import counter
 from rankloop.tracking import Tracking, data_tags
@@ -68,13 +68,17 @@ class TrackingWatcher(RunWatcher):
         self._tracking.finish(self.run_ids[run["name"]], "FAILED" if failed else "FINISHED")
 
     def _open(self, run: dict[str, Any]) -> None:
-        config = self._context.run_config(run["values"])
+        try:
+            params = self._context.run_config(run["values"]).model_dump(mode="json")
+        except ConfigError:
+            # The run will fail with it, which must not end the others.
+            params = {**self._context.base.model_dump(mode="json"), **run["values"]}
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
             key=f"{self._context.folder}/{run['name']}",
             parent=self._parent,
-            params={**config.model_dump(mode="json"), "seed": run["seed"]},
+            params={**params, "seed": run["seed"]},
             tags=data_tags(self._context.data.dataset),
         )
 
