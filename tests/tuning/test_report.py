@@ -99,6 +99,49 @@ def test_a_comparison_shows_how_many_seeds_a_mean_has(tmp_path):
     assert "failed: qrc-seed-1: NaN" in text
 
 
+def _counted(**test: list[float]) -> dict:
+    return {"validation": {"mae": [9.0]}, "test": test}
+
+
+def test_a_comparison_of_counts_shows_all_errors_by_range_and_by_scene(tmp_path):
+    folder = open_folder(str(tmp_path))
+    first = {"mae": [10.0], "rmse": [14.0], "mae/104207": [5.5]}
+    second = {"mae": [8.0], "rmse": [12.5], "mae/100-199": [20.0], "mae_spread/100-199": [3.25]}
+    result = RESULT | {
+        "selection_metric": "mae",
+        "paper": {"Counting": {"mae/104207": 5.0}, "Both": {}},
+        "metrics": {
+            "Counting": _counted(**first, **{"mae/25-49": [4.0]}),
+            "Both": _counted(**second),
+        },
+    }
+    lines = comparison_report(result, folder, folder).splitlines()
+    # The paper gives no RMSE.
+    (header,) = [line for line in lines if "validation MAE" in line]
+    assert header.split() == ["validation", "MAE", "test", "MAE", "test", "RMSE"]
+    (both,) = [line for line in lines if line.startswith("Both")]
+    assert both.split()[1:] == ["9.0000", "8.0000", "12.5000"]
+    start = lines.index(next(line for line in lines if line.startswith("test MAE by count or s")))
+    assert lines[start].split()[6:] == ["Counting", "Both", "paper", "Counting"]
+    assert [line.split() for line in lines[start + 2 : start + 5]] == [
+        ["25-49", "4.0000", "undefined"],
+        ["100-199", "undefined", "20.0000"],
+        ["104207", "5.5000", "undefined", "5.0000"],
+    ]
+    start = lines.index(next(line for line in lines if line.startswith("standard deviation of e")))
+    assert lines[start + 2].split() == ["100-199", "undefined", "3.2500"]
+
+
+def test_a_sweep_of_counts_shows_both_errors(tmp_path):
+    folder = open_folder(str(tmp_path))
+    result = sweep(0.8, 0.6) | {"selection_metric": "mae"}
+    result["metrics"] = {"best": {"validation": {"mae": 3.0}, "test": {"mae": 4.0, "rmse": 5.0}}}
+    lines = sweep_report(result, folder, folder).splitlines()
+    assert any("test RMSE" in line for line in lines)
+    (best,) = [line for line in lines if line.startswith("best trial  ")]
+    assert best.split()[2:] == ["3.0000", "4.0000", "5.0000"]
+
+
 def test_the_spread_of_one_value_is_not_made_up():
     assert spread([0.5]) == "0.5000"
     assert spread([0.5, None]) == "0.5000"

@@ -9,6 +9,7 @@ from typing import Any
 from rankloop.metrics import higher_is_better, metric_title, turned
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
+from rankloop.training.count_errors import RANGES
 
 # Characters of a hyperparameter's value.
 _LONGEST = 40
@@ -71,14 +72,16 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
     """Return the report that ends a sweep."""
     metric, trials = result["selection_metric"], result["trials"]
     shown = test_metric(found["test"] for found in result["metrics"].values()) or metric
+    tests = [shown, *(["rmse"] if shown == "mae" else [])]
     rows = [
         [
             _ROLES[role].format(result["baseline"]),
             _number(found["validation"].get(metric)),
-            _number(found["test"].get(shown)),
+            *(_number(found["test"].get(test)) for test in tests),
         ]
         for role, found in result["metrics"].items()
     ]
+    header = [f"validation {metric_title(metric)}", *(f"test {metric_title(t)}" for t in tests)]
     values = [
         [name, _short(value), _short(result["paper_values"].get(name, ""))]
         for name, value in result["best_values"].items()
@@ -92,7 +95,7 @@ def sweep_report(result: Mapping[str, Any], folder: Folder, storage: Folder) -> 
             f"trials: {trials['finished']} finished, {trials['stopped_early']} stopped early, "
             f"{trials['failed']} failed{_interrupted(trials['to_go_on_with'])}",
             "",
-            table(["", f"validation {metric_title(metric)}", f"test {metric_title(shown)}"], rows),
+            table(["", *header], rows),
             "",
             table([f"best: trial {result['best_trial']}", "best", "paper's"], values),
             "",
@@ -134,9 +137,10 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
     metric, metrics = result["selection_metric"], result["metrics"]
     shown = test_metric(found["test"] for found in metrics.values()) or metric
     columns = list(dict.fromkeys(name for row in result["paper"].values() for name in row))
+    columns = [column for column in columns if "/" not in column]
     beside = {"mae": "rmse", "srocc": "plcc"}.get(shown, "")
     paired = any(column.split()[-1] in ("PLCC", "LCC", "RMSE") for column in columns)
-    tests = [shown, *([beside] if beside and paired else [])]
+    tests = [shown, *([beside] if beside and (paired or shown == "mae") else [])]
     several = len(result.get("splits", [])) > 1
     # Of errors the papers give the mean over folds.
     summary = median if several and higher_is_better(metric) else spread
@@ -169,7 +173,9 @@ def comparison_report(result: Mapping[str, Any], folder: Folder, storage: Folder
             ),
             "",
             table([*header, *(f"paper {column}" for column in columns)], rows),
-            *_by_distortion(metrics, summary),
+            *_by_kind(metrics, summary, "srocc", "test SROCC by distortion"),
+            *_by_kind(metrics, summary, "mae", "test MAE by count or scene", result["paper"]),
+            *_by_kind(metrics, summary, "mae_spread", "standard deviation of errors by count"),
             "",
             result["note"],
             *_closing(result, folder, storage),
@@ -222,19 +228,41 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _by_distortion(
-    metrics: Mapping[str, Any], summary: Callable[[Sequence[float | None]], str]
+def _by_kind(
+    metrics: Mapping[str, Any],
+    summary: Callable[[Sequence[float | None]], str],
+    metric: str,
+    title: str,
+    paper: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[str]:
-    names = sorted(
-        {name for found in metrics.values() for name in found["test"] if name.startswith("srocc/")}
-    )
-    if not names:
+    """Return a table of a metric by distortion, range of counts or scene; none where it has none.
+
+    With the paper's numbers of the rows that have some, whose columns are named as metrics are.
+    """
+    start = f"{metric}/"
+    found = {
+        name.removeprefix(start)
+        for row in metrics.values()
+        for name in row["test"]
+        if name.startswith(start)
+    }
+    if not found:
         return []
+    kinds = [*(kind for kind in RANGES if kind in found), *sorted(found.difference(RANGES))]
+    beside = {
+        name: values
+        for name, values in (paper or {}).items()
+        if any(f"{start}{kind}" in values for kind in kinds)
+    }
     rows = [
-        [name.removeprefix("srocc/"), *(summary(f["test"].get(name, [])) for f in metrics.values())]
-        for name in names
+        [
+            kind,
+            *(summary(row["test"].get(f"{start}{kind}", [])) for row in metrics.values()),
+            *(_four_digits(values.get(f"{start}{kind}")) for values in beside.values()),
+        ]
+        for kind in kinds
     ]
-    return ["", table(["test SROCC by distortion", *metrics], rows)]
+    return ["", table([title, *metrics, *(f"paper {name}" for name in beside)], rows)]
 
 
 def spread(values: Sequence[float | None]) -> str:
