@@ -8,10 +8,12 @@ from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.plots.training_curves import training_curves
 from rankloop.training.checkpoints import Checkpoint, load_latest, newest_step
+from rankloop.training.crowd_figures import crowd_figures
 from rankloop.training.experiment import write_result
 from rankloop.training.final import final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.publishing import scores_figure
+from rankloop.training.scored_sets import scored_sets_figure
 from rankloop.tuning.run_context import RunContext
 
 PLOTS = "plots"
@@ -60,6 +62,9 @@ def _made(context: RunContext, name: str, checkpoint: Checkpoint, splits: list[S
         metrics = final.metrics
         for split in splits:
             figures[f"{split}_scores.png"] = scores_figure(method, final, data, split)
+        if "test" in splits:
+            figures |= crowd_figures(method, final, data)
+            figures["test_ranked_sets.png"] = scored_sets_figure(method, final, data)
     files = save_figures(run, figures, annotator=data.dataset.annotator)
     # Last, since its presence says that the pictures are there too.
     write_result(
