@@ -100,10 +100,10 @@ def compare_strategies(
 def _by_cycle(found: Sequence[_Curve], metric: str) -> dict[str, list[float]]:
     """Test metrics by cycle and share that is labelled: the value of each seed."""
     return {
-        f"{key}/cycle {number}, {100 * entries[0]['share']:.3g} %": [
+        f"{key}/cycle {entries[0]['cycle']}, {100 * entries[0]['share']:.3g} %": [
             entry["metrics"]["test"][key] for entry in entries
         ]
-        for number, entries in enumerate(zip(*found, strict=True))
+        for entries in zip(*found, strict=True)
         for key in _shown(metric)
     }
 

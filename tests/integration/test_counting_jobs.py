@@ -135,8 +135,25 @@ def test_strategies_are_compared_at_the_same_shares(tmp_path: Path):
     metrics = _result(folder)["metrics"]
     assert list(metrics) == ["certainty", "random"]
     assert list(metrics["certainty"]["test"]) == list(metrics["random"]["test"])
-    first = [found["test"]["mae/cycle 0, 29.2 %"] for found in metrics.values()]
+    first = [found["test"]["mae/cycle 1, 29.2 %"] for found in metrics.values()]
     # Both begin with the same photographs.
     assert first[0] == first[1]
     assert (folder / "plots" / "learning_curves.png").is_file()
     assert "test MAE, certainty" in output
+
+
+def test_a_campaign_marks_held_out_heads_until_all_are_known(tmp_path: Path):
+    options = ("counting", *SHORT, "--cycles", "1", "--certainty-pairs", "20")
+    output, campaign = finish(start("active_learning.py", tmp_path / "results", *options))
+    cycles = sorted(campaign.glob("cycle-*/trained.json"))
+    trained = [json.loads(path.read_text()) for path in cycles]
+    # Cycle 1 asks once, and cycle 2 trains on the answers.
+    assert [path.parent.name for path in cycles] == ["cycle-001", "cycle-002"]
+    assert trained[0]["labels"] < trained[1]["labels"]
+    asked = json.loads((campaign / "cycle-001" / "selected.json").read_text())["items"]
+    assert trained[1]["labels"] - trained[0]["labels"] == len(asked) > 0
+    for one in trained:
+        assert one["metrics"]["test"]["rmse"] >= one["metrics"]["test"]["mae"] > 0
+    assert (campaign / "plots" / "learning_curve_mae.png").is_file()
+    assert (campaign / "cycle-001" / "plots" / "selected.png").is_file()
+    assert "cycle 2 was the last" in output
