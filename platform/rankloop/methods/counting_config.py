@@ -48,7 +48,8 @@ class CountingConfig(BaseModel):
     multi_scale: bool = True
     """Whether labelled patches are of many sizes, resized with their count kept (5.3); else all
     have input_size pixels. Ours: the paper's rows before multi-scale take whole images, of which it
-    does not say how large they are."""
+    does not say how large they are. Its resampling (6.2: three scales down and one up on UCF_CC_50,
+    one up on ShanghaiTech), of which it names no scale, is left out."""
     least_patch: Annotated[int, Ge(16), Le(4096)] = 56
     """Side in pixels of the smallest patch. Section 5.3: 56."""
     most_patch: Annotated[int, Ge(16), Le(8192)] = 448
