@@ -32,9 +32,11 @@ Examples:
 The checkpoint says which network looks at what of an image: its central square (ssranking), sub-
 images whose places follow from the pixels (rankiqa), or all of it (qcn, gol, counting). An image
 always has the same score: there is nothing to train or to draw, hence no --seed, --steps or
---backbone. Images that cannot be read get no score and the reason in the column error. Running the
-same command again after an interruption goes on from the rows written before; after the end it
-scores again and replaces the table.
+--backbone. Images are scored whole: --data whose images are crops (ssranking), shrunk (ucf_qnrf),
+or looked at in a region of interest only (worldexpo10, ucsd) are refused. Images that cannot be
+read get no score and the reason in the column error. Running the same command again after an
+interruption goes on from the rows written before; after the end it scores again and replaces the
+table.
 
 With --workers above 1, or above {IN_PROCESS_LIMIT:,} images, the images are streamed through Ray
 Data: embedded, or on the cluster at RAY_ADDRESS, which needs image URIs or a file system that all
