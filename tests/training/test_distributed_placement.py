@@ -74,6 +74,12 @@ def test_workers_fit_on_the_nodes_and_leave_room(nodes, workers, data_workers, e
     assert sum(nodes) - workers * found >= 0.25
 
 
+def test_workers_that_make_their_rows_themselves_take_all_there_is():
+    nodes = [{"CPU": 2.0}, {"CPU": 2.0}]
+    assert distributed.cpus_per_worker(nodes, 2, 0, use_gpu=False) == 2.0
+    assert distributed.cpus_per_worker(nodes, 4, 0, use_gpu=False) == 1.0
+
+
 def test_workers_that_need_a_gpu_are_counted_on_nodes_that_have_one():
     nodes = [{"CPU": 64.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 4.0}]
     assert distributed.cpus_per_worker(nodes, 2, 1, use_gpu=True) == 7.0

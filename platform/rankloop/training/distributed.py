@@ -190,7 +190,8 @@ def cpus_per_worker(
 ) -> float:
     """Return the CPUs to ask for each worker, such that all find room and data tasks do too.
 
-    Workers that held every CPU would wait for their data for ever.
+    Workers that held every CPU would wait for their data for ever; those that make it themselves
+    need no room for tasks.
 
     Args:
         nodes: Ray's resources (``CPU``, ``GPU``) of each node.
@@ -211,7 +212,9 @@ def cpus_per_worker(
     # Where nothing fits, a modest wish is what an autoscaling cluster can answer.
     share = max((share for share in shares if places(share) >= workers), default=2.0)
     # Train counts by dividing what it has reserved: fractions must add up exactly.
-    return math.floor(max(share - max(1, data_workers), share / 2) * 64) / 64 or share
+    if data_workers:
+        share = max(share - data_workers, share / 2)
+    return math.floor(share * 64) / 64 or share
 
 
 def _listen(
