@@ -24,11 +24,10 @@ import pyarrow.parquet as pq
 
 from rankloop.errors import ConfigError, LockedError, StorageError
 from rankloop.locking import flock
+from rankloop.spreadsheets import is_formula
 
 COLUMNS = ("image", "score", "error")
 FORMATS = (".csv", ".parquet")
-# A spreadsheet takes a cell that begins with one of these for a formula and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def as_cell(text: str) -> str:
     path is the same file. Bytes of a file name that are not UTF-8 become backslash escapes.
     """
     valid = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return f"./{valid}" if valid.startswith(_FORMULA) else valid
+    return f"./{valid}" if is_formula(valid) else valid
 
 
 @contextmanager
