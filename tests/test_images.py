@@ -88,7 +88,7 @@ def test_the_cap_is_checked_against_the_header_before_the_pixels(monkeypatch: py
     from PIL import PngImagePlugin
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", never)
-    with pytest.raises(ImageError, match=r"12000 x 10000 pixels are above the limit of 100000000"):
+    with pytest.raises(ImageError, match=r"12000 x 10000 pixels are above the limit of 70000000"):
         images.decode(_png_claiming(12_000, 10_000))
 
 
@@ -232,6 +232,17 @@ def test_modes_without_a_range_are_refused():
     for mode in ("I", "F"):
         with pytest.raises(ImageError, match=f"mode {mode} have no fixed range"):
             images._rgb(Image.new(mode, (2, 2)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "I;16"])
+def test_large_images_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch, mode: str):
+    image = Image.fromarray(_pixels(64, 64))
+    deep = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    image = Image.fromarray(deep) if mode == "I;16" else image.convert(mode)
+    data = _file(image, "PNG", **({"transparency": 3} if mode == "P" else {}))
+    whole = images.decode(data)
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 64 * 5)
+    np.testing.assert_array_equal(images.decode(data), whole)
 
 
 def test_one_pixel():

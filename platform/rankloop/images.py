@@ -17,10 +17,14 @@ from PIL import Image, UnidentifiedImageError
 from rankloop.errors import ImageError, StorageError
 from rankloop.filesystems import PATIENCE_SECONDS, is_away, open_uri, patiently
 from rankloop.packed import PREFIX, read_packed
+from rankloop.redaction import without_passwords
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"})
-MAX_PIXELS = 100_000_000
+# The largest photographs of UCF-QNRF have 67 million.
+MAX_PIXELS = 70_000_000
+# Converted at once: each conversion of Pillow's takes as much memory as what it is given.
+_STRIP_PIXELS = 2**22
 
 _PACKAGE_PREFIX = "package:"
 _DATA_PREFIX = "data:"
@@ -36,8 +40,8 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def shown_uri(uri: str) -> str:
-    """Return a URI for messages: one that holds its content is cut off."""
-    return f"{uri[:40]}…" if uri.startswith(_DATA_PREFIX) else uri
+    """Return a URI for messages: without a password, and cut off if it holds its content."""
+    return f"{uri[:40]}…" if uri.startswith(_DATA_PREFIX) else without_passwords(uri)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -118,11 +122,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if not data:
         raise ImageError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image, max_pixels)
-            image.load()
-            # A copy, since what some orientations give is a view with negative strides.
-            return np.ascontiguousarray(_upright(_rgb(image), _orientation(image)))
+        pixels, orientation = _decoded(data, max_pixels)
+        # A copy, since what some orientations give is a view with negative strides.
+        return np.ascontiguousarray(_upright(pixels, orientation))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -162,6 +164,26 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         raise ImageError(
             f"{width} x {height} pixels are above the limit of {max_pixels}: make the image smaller"
         )
+
+
+def _decoded(data: bytes, max_pixels: int) -> tuple[np.ndarray, int]:
+    """Return pixels as they are stored, and their orientation; Pillow's own copy is gone then."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(image, max_pixels)
+        image.load()
+        return _in_strips(image), _orientation(image)
+
+
+def _in_strips(image: Image.Image) -> np.ndarray:
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    if height <= rows:
+        return _rgb(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        pixels[top:bottom] = _rgb(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
