@@ -20,3 +20,31 @@ def test_a_ray_that_does_not_start_in_time_is_named(monkeypatch, said, expected)
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(expected), connected():
         pass
+
+
+@pytest.mark.parametrize(
+    ("mode", "named", "variables"),
+    [
+        (0o644, True, {}),
+        (0o640, True, {}),
+        (0o600, False, {}),
+        (0o644, False, {"RAY_AUTH_TOKEN": "x" * 64}),
+    ],
+)
+def test_a_clusters_token_that_others_can_read_is_warned_of(
+    monkeypatch, caplog, tmp_path, mode, named, variables
+):
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("x" * 64)
+    token.chmod(mode)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    with connected():
+        pass
+    assert (f"chmod 600 {token}" in caplog.text) == named

@@ -16,6 +16,7 @@ from rankloop.signals import stop_at_sigterm
 SOURCE_ROOT = Path(rankloop.__file__).resolve().parents[1]
 # Set on the head of a cluster whose GPU nodes are started on demand.
 GPUS_VARIABLE = "RANKLOOP_GPUS"
+_log = logging.getLogger("rankloop")
 
 
 @contextmanager
@@ -23,16 +24,21 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     """Run the block on Ray: the cluster at RAY_ADDRESS (set in submitted jobs), else our own.
 
     The package travels to the cluster's workers, so it need not be installed there. An embedded
-    Ray is reachable only with a token that this process makes up and never writes down.
+    Ray listens on loopback alone, and answers only to a token that this process makes up and never
+    writes down. A cluster's token that others can read is warned of.
 
     Args:
         cpus: cores that an embedded Ray may use; all of this machine by default.
+
+    Raises:
+        ClusterError: Ray does not start in time.
     """
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
+        _warn_of_open_token()
         options |= {
             "runtime_env": {
                 "py_modules": [str(SOURCE_ROOT / "rankloop")],
@@ -45,14 +51,22 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         # write one to the home directory, where it would be readable by all. Of several that one
         # process starts, all have the first's: Ray reads it once.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # Without it, Ray asks for the token, and has this process notice; nothing else would.
+        os.environ.pop("RAY_AUTH_MODE", None)
         os.environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")])
         )
         for name, value in memory.ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         options |= {"num_cpus": cpus, "include_dashboard": False}
+        # What makes Ray take 127.0.0.1 for this machine's address, and so listen there alone.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
+    from ray._private import ray_constants
 
+    if not address:
+        # Whoever imported Ray before had it read the variable too early.
+        ray_constants.ENABLE_RAY_CLUSTER = False
     if ray.is_initialized():
         yield
         return
@@ -73,6 +87,21 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _warn_of_open_token() -> None:
+    """Say so when a cluster's token lies where other users of this machine can read it."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if file.is_file() and file.stat().st_mode & 0o077:
+        # Not refused: Kubernetes mounts secrets so, in containers that have one user.
+        _log.warning(
+            "the cluster's token in %s can be read by other users, who could run code as you: "
+            "chmod 600 %s, and make a new one if this machine has other users",
+            file,
+            file,
+        )
 
 
 def refuse_temporary(option: str, location: str) -> None:
