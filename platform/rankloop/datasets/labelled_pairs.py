@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rankloop.datasets.columns import Row, read_columns
-from rankloop.datasets.locations import absolute, join, parent
+from rankloop.datasets.locations import absolute, parent
 from rankloop.datasets.part import PAIRS_WITH_MISSING_IMAGE, TIES, ImageRow, Part
 from rankloop.datasets.present import only_present, pairs_of
 from rankloop.datasets.votes import Vote, majority
@@ -23,7 +23,8 @@ def read_labelled_pairs(path: str, options: Mapping[str, str]) -> Part:
     ``better``: the name of the better image, or ``a``/``left``/``1`` for the first,
     ``b``/``right``/``2`` for the second, ``tie``/``equal``/``0`` for neither; if there,
     ``annotator``: who voted (see `majority`). A name of an image goes before these words. Images
-    that do not exist are skipped and listed, their pairs dropped and counted.
+    that do not exist, or lie outside their folder, are skipped and listed, their pairs dropped and
+    counted.
 
     Args:
         path: local path or URI of the CSV file.
@@ -50,9 +51,7 @@ def read_labelled_pairs(path: str, options: Mapping[str, str]) -> Part:
     labels, ties = majority(votes)
     folder = absolute(options.get("images", parent(table.location)))
     names = dict.fromkeys(name for vote in votes for name in (vote.image_a, vote.image_b))
-    images, skipped = only_present(
-        [ImageRow(name, join(folder, name)) for name in names], table.location
-    )
+    images, skipped = only_present([ImageRow(name, name) for name in names], table.location, folder)
     pairs = pairs_of(labels, images)
     counts = {TIES: ties, PAIRS_WITH_MISSING_IMAGE: len(labels) - len(pairs)}
     return Part(images, pairs, counts={k: n for k, n in counts.items() if n}, skipped=skipped)

@@ -1,15 +1,19 @@
 """Where files are: paths and URIs joined, listed and looked for, local or behind a URI."""
 
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow.fs as pafs
 
 from rankloop.errors import DataError
 from rankloop.filesystems import join_uri, open_uri, patiently
 from rankloop.images import read_bytes
+from rankloop.redaction import without_passwords
 
 _THREADS = 16
 
@@ -28,12 +32,55 @@ def parent(location: str) -> str:
 
 
 def join(folder: str, name: str) -> str:
-    """Return the location of a name relative to a folder; an absolute name or URI is itself."""
-    if "://" in name or os.path.isabs(name):
-        return absolute(name)
+    """Return the location of a name of ours, or that a listing gave, relative to a folder."""
     if "://" in folder:
         return join_uri(folder, name)
     return os.path.normpath(os.path.join(folder, name))
+
+
+def inside(folder: str, name: str) -> str | None:
+    """Return the location of a name that somebody's list gives, or None if it leaves the folder.
+
+    Args:
+        folder: absolute local path or URI; ``/`` holds every local file.
+        name: relative to it, or absolute below it; with a password, it is none.
+    """
+    if "://" in folder:
+        return _inside_uri(folder, name)
+    if "://" in name or "\0" in name:
+        return None
+    path = os.path.normpath(os.path.join(folder, name))
+    if os.path.commonpath([folder, path]) != folder:
+        return None
+    # A link among the images may lead anywhere, too.
+    real = os.path.join(_real_folder(os.path.dirname(path)), os.path.basename(path))
+    real = os.path.realpath(real) if os.path.islink(path) else real
+    root = _real_folder(folder)
+    return path if os.path.commonpath([root, real]) == root else None
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _inside_uri(folder: str, name: str) -> str | None:
+    start = f"{folder.partition('?')[0].rstrip('/')}/"
+    if without_passwords(name) != name:
+        # Names of images are shown and written everywhere.
+        return None
+    relative = unquote(name.removeprefix(start)) if name.startswith(start) else name
+    decoded = _decoded(relative)
+    # fsspec takes "::" for a file system within another.
+    leaves = ".." in re.split(r"[/\\]", decoded) or any(mark in decoded for mark in ("::", "://"))
+    return None if leaves or decoded.startswith("/") else join_uri(folder, relative)
+
+
+def _decoded(name: str) -> str:
+    # Servers may decode a name once more than they should.
+    while (plain := unquote(name)) != name:
+        name = plain
+    return name
 
 
 def list_files(folder: str) -> list[str]:
@@ -86,13 +133,15 @@ def _list_remote(folder: str) -> list[str]:
     return [info.path[len(root) :].lstrip("/") for info in found if info.type == pafs.FileType.File]
 
 
-def exist(locations: Sequence[str]) -> list[bool]:
-    """Return for each location whether a file is there, asking in parallel."""
+def exist(locations: Sequence[str | None]) -> list[bool]:
+    """Return for each location whether a file is there, asking in parallel; for None it is not."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(_exists, locations))
 
 
-def _exists(location: str) -> bool:
+def _exists(location: str | None) -> bool:
+    if location is None:
+        return False
     try:
         if "://" not in location:
             return os.path.isfile(location)

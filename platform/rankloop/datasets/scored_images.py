@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rankloop.datasets.columns import Columns, Row, read_columns
 from rankloop.datasets.dataset import SPLITS, Split
-from rankloop.datasets.locations import absolute, join, parent
+from rankloop.datasets.locations import absolute, parent
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.datasets.present import only_present
 from rankloop.errors import DataError
@@ -18,7 +18,7 @@ def read_scored_images(path: str, options: Mapping[str, str]) -> Part:
 
     Columns: ``image`` and ``score``; if there, ``source`` (images of one source share a split) and
     ``split`` (train, validation, test, or empty: rankloop divides). An empty score means an image
-    without label. Images that do not exist are skipped and listed.
+    without label. Images that do not exist, or lie outside their folder, are skipped and listed.
 
     Args:
         path: local path or URI of the CSV file.
@@ -38,11 +38,11 @@ def read_scored_images(path: str, options: Mapping[str, str]) -> Part:
     }
     columns = named | {name: name for name in {"source", "split"} - set(named)}
     folder = absolute(options.get("images", parent(table.location)))
-    rows = [_image(row, folder, columns) for row in table.rows]
+    rows = [_image(row, columns) for row in table.rows]
     _refuse_repeated(table, rows)
     if all(row.score is None for row in rows):
         raise DataError(f"{table.location} has no score in column {columns['score']!r}")
-    images, skipped = only_present(rows, table.location)
+    images, skipped = only_present(rows, table.location, folder)
     unscored = sum(row.score is None for row in images)
     return Part(
         images,
@@ -65,13 +65,13 @@ def _direction(path: str, options: Mapping[str, str]) -> bool:
     return text.lower() == "true"
 
 
-def _image(row: Row, folder: str, columns: Mapping[str, str]) -> ImageRow:
+def _image(row: Row, columns: Mapping[str, str]) -> ImageRow:
     name = row.cells[columns["image"]]
     if not name:
         raise DataError(f"{row.where}: no image name; correct this line")
     return ImageRow(
         name,
-        join(folder, name),
+        name,
         source=row.cells.get(columns["source"]) or None,
         split=_split(row, row.cells.get(columns["split"], "")),
         score=_score(row, row.cells[columns["score"]]),

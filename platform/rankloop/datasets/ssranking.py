@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rankloop.datasets.locations import absolute, exist, join, list_files, read_text
+from rankloop.datasets.locations import absolute, exist, inside, join, list_files, read_text
 from rankloop.datasets.part import PAIRS_WITH_MISSING_IMAGE, TIES, ImageRow, Part
 from rankloop.datasets.present import only_present, pairs_of
 from rankloop.datasets.ssranking_lists import Crop, ListFile, read_list
@@ -53,7 +53,7 @@ def read_ssranking(path: str, options: Mapping[str, str]) -> Part:
     crops = {crop.image: crop for x in of_kind.get("crop list", []) for crop in x.crops()}
     names = dict.fromkeys([*_names(labels), *unlabelled, *ranks])
     rows = _rows(list(names), crops, ranks, images_folder)
-    images, skipped = only_present(rows, folder)
+    images, skipped = only_present(rows, folder, images_folder)
     pairs = pairs_of(labels, images)
     dropped = {TIES: ties, PAIRS_WITH_MISSING_IMAGE: len(labels) - len(pairs)}
     return Part(
@@ -93,7 +93,7 @@ def _chosen_ranking(rankings: Sequence[ListFile], wanted: str | None) -> ListFil
 def _rows(
     names: Sequence[str], crops: Mapping[str, Crop], ranks: Mapping[str, float], folder: str
 ) -> list[ImageRow]:
-    already_cropped = exist([join(folder, name) for name in names])
+    already_cropped = exist([inside(folder, name) for name in names])
     cut = [
         crops[name].original
         for name, is_cropped in zip(names, already_cropped, strict=True)
@@ -107,7 +107,7 @@ def _rows(
         rows.append(
             ImageRow(
                 name,
-                join(folder, place[whole.original] if whole else name),
+                place[whole.original] if whole else name,
                 crop=whole.box if whole else None,
                 source=crop.original if crop else None,
                 split="test" if name in ranks else None,
@@ -124,7 +124,7 @@ def _places(originals: Sequence[str], folder: str) -> dict[str, str]:
     name files alone. A name that several files have stays as it is, and is then missing.
     """
     names = list(dict.fromkeys(originals))
-    there = exist([join(folder, name) for name in names])
+    there = exist([inside(folder, name) for name in names])
     place = {name: name for name in names}
     lost = [name for name, found in zip(names, there, strict=True) if not found]
     if not lost:
