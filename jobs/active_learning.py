@@ -21,7 +21,8 @@ from rankloop.active.view import show
 from rankloop.command_line import JobOptions, at_least, method_name, parse, run_job
 from rankloop.errors import ConfigError, LockedError
 from rankloop.methods import find_method
-from rankloop.storage import Folder, open_folder, without_password
+from rankloop.redaction import without_passwords
+from rankloop.storage import Folder, open_folder
 from rankloop.training.experiment import prepare_data
 
 DESCRIPTION = """Train METHOD, find the images whose versions it ranks least rightly, ask for their
@@ -186,7 +187,7 @@ def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
     if folder.has(PLAN):
         # The images are those of the beginning: they need not be read again every night.
         known = open_campaign(folder)
-        sources = without_password(" + ".join(options.data.data))
+        sources = without_passwords(" + ".join(options.data.data))
         if known.plan.dataset["name"] != sources:
             raise ConfigError(
                 f"{folder} is a campaign on {known.plan.dataset['name']}, not on {sources}: give "

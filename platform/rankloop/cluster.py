@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +59,15 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         for name, value in memory.ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         options |= {"num_cpus": cpus, "include_dashboard": False}
-        # What makes Ray take 127.0.0.1 for this machine's address, and so listen there alone.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
-    from ray._private import ray_constants
 
-    if not address:
-        # Whoever imported Ray before had it read the variable too early.
-        ray_constants.ENABLE_RAY_CLUSTER = False
     if ray.is_initialized():
         yield
         return
     print("joining the Ray cluster" if address else "starting Ray on this machine", flush=True)
     try:
-        ray.init(address=address or "local", **options)
+        with nullcontext() if address else _on_loopback():
+            ray.init(address=address or "local", **options)
     except Exception as error:
         # Ray has no class of its own for it.
         if "timed out during startup" not in str(error):
@@ -87,6 +82,26 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have Ray take 127.0.0.1 for this machine's address, and so listen there alone."""
+    from ray._private import ray_constants
+
+    # Meant for systems with firewalls that ask about each program; it works on all.
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    # Ray's other processes read the variable; this one may have read it before.
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before[0]
 
 
 def _warn_of_open_token() -> None:

@@ -20,6 +20,7 @@ from rankloop.errors import ConfigError, RankloopError
 from rankloop.memory import keep_freed_memory
 from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
+from rankloop.redaction import without_passwords
 from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
@@ -181,13 +182,22 @@ def _nobody_reads() -> bool:
     return False
 
 
+class _WithoutPasswords(logging.Formatter):
+    """Message of a record alone, whoever logs it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_passwords(super().format(record))
+
+
 def run_job(job: Callable[[], str]) -> None:
     """Run a job, print what it returns (where its results are) last, and exit.
 
     Errors of ours end in one readable line and exit code 1; anything else is a bug of ours and
     keeps its traceback, after one readable line. Ctrl-C and SIGTERM end with a line and 130.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithoutPasswords())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     stop_at_sigterm()
     keep_freed_memory()
     try:
@@ -204,7 +214,8 @@ def run_job(job: Callable[[], str]) -> None:
         if advice := remedy(error):
             print(f"error: {first_line(error)}: {advice}", file=sys.stderr)
             sys.exit(1)
-        print(f"error (please report it): {type(error).__name__}: {error}", file=sys.stderr)
-        traceback.print_exc()
+        # Whoever reports it sends all of it.
+        text = f"error (please report it): {type(error).__name__}: {error}"
+        print(without_passwords(f"{text}\n{traceback.format_exc()}"), end="", file=sys.stderr)
         sys.exit(1)
     print(where, flush=True)

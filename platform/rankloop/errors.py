@@ -1,8 +1,16 @@
 """Every error that rankloop raises on purpose: each names the value, the limit and the remedy."""
 
+from rankloop.redaction import without_passwords
+
 
 class RankloopError(Exception):
-    """Base of all errors that a user can act on; jobs print it as one line and exit with 1."""
+    """Base of all errors that a user can act on; jobs print it as one line and exit with 1.
+
+    Its text is shown, logged and written to tables: passwords in it are left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_passwords(message))
 
 
 class ConfigError(RankloopError):

@@ -17,6 +17,8 @@ from tenacity import (
     wait_exponential,
 )
 
+from rankloop.redaction import without_passwords
+
 # pyarrow's own clients; it knows best what is wrong with one of their URIs.
 PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
 # Storage that is away for longer ends a job, which goes on when it is started again.
@@ -74,11 +76,6 @@ def join_uri(folder: str, name: str) -> str:
     return f"{start.rstrip('/')}/{quote(name)}{mark}{options}"
 
 
-def without_password(location: str) -> str:
-    """Return a URI without its user and password; a path as it is."""
-    return re.sub(r"//[^/@]*@", "//", location)
-
-
 def is_away(error: BaseException) -> bool:
     """Whether an error says that storage cannot be reached for the moment, not what is in it."""
     if isinstance(error, (ConnectionError, TimeoutError)):
@@ -99,8 +96,8 @@ def patiently(action: str, call: Callable[[], _T]) -> _T:
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        what = without_password(action)
-        _log.warning("cannot %s for the moment, trying again: %s", what, error)
+        text = f"cannot {action} for the moment, trying again: {error}"
+        _log.warning("%s", without_passwords(text))
 
     retrying = Retrying(
         retry=retry_if_exception(is_away),

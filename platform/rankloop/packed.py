@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rankloop.filesystems import open_uri
+from rankloop.plain_columns import check_plain
 
 PREFIX = "pack:"
 COLUMN = "bytes"
@@ -80,6 +81,7 @@ class _Shard:
             self.file = pq.ParquetFile(filesystem.open_input_file(path))
         else:
             self.file = pq.ParquetFile(shard)
+        check_plain(self.file.schema_arrow)
         self.lock = threading.Lock()
         self.starts, self.rows = [], 0
         for group in range(self.file.num_row_groups):

@@ -16,13 +16,9 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from rankloop.errors import DamagedFileError, MissingFileError, StorageError
-from rankloop.filesystems import (
-    PYARROW_SCHEMES,
-    join_uri,
-    open_uri,
-    patiently,
-    without_password,
-)
+from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri, patiently
+from rankloop.plain_columns import check_plain
+from rankloop.redaction import without_passwords
 
 _T = TypeVar("_T")
 _REMEDIES = {
@@ -162,18 +158,17 @@ class Folder:
         self._do(f"remove {self}/{name}", remove)
 
     def fetch(self, destination: Path) -> Path:
-        """Copy the folder with all that is in it to a new local folder, and return that."""
+        """Copy the files in it, not those of folders in it, to a new local folder; return that.
 
-        def copy() -> None:
+        Raises:
+            StorageError: they cannot be read or written.
+        """
+        # Objects in a bucket may have names that lead out of a folder when they become files.
+        with explained(f"copy {self}"):
             destination.mkdir(parents=True, exist_ok=True)
-            pafs.copy_files(
-                self.path,
-                str(destination),
-                source_filesystem=self.filesystem,
-                destination_filesystem=pafs.LocalFileSystem(),
-            )
-
-        self._do(f"copy {self}", copy)
+            for name in self.names():
+                if name not in (".", "..") and self.has(name):
+                    (destination / name).write_bytes(self.read_bytes(name))
         return destination
 
 
@@ -199,11 +194,11 @@ def open_folder(location: str) -> Folder:
             "their fsspec package installed)"
         )
         raise StorageError(
-            f"cannot open {without_password(location)!r}: {error}; {remedy}"
+            f"cannot open {without_passwords(location)!r}: {error}; {remedy}"
         ) from error
     if isinstance(filesystem, pafs.LocalFileSystem):
         return Folder(filesystem, path, path)
-    return Folder(filesystem, path, without_password(location))
+    return Folder(filesystem, path, without_passwords(location))
 
 
 def refuse_unwritable(location: str) -> None:
@@ -236,13 +231,17 @@ def read_parquet(folder: Folder, name: str) -> pa.Table:
 
     Raises:
         MissingFileError: there is no such file.
-        DamagedFileError: it is not Parquet.
+        DamagedFileError: it is not Parquet, or holds more than plain values.
         StorageError: it cannot be read.
     """
+    data = folder.read_bytes(name)
     try:
-        return pq.read_table(io.BytesIO(folder.read_bytes(name)))
-    except pa.ArrowInvalid as error:
-        raise DamagedFileError(f"{folder}/{name} is not Parquet: {error}") from error
+        table = pq.read_table(io.BytesIO(data))
+        check_plain(table.schema)
+        return table
+    # Of a damaged file also OSError and OverflowError.
+    except (ValueError, OverflowError, OSError, pa.ArrowException) as error:
+        raise DamagedFileError(f"{folder}/{name} is not Parquet of ours: {error}") from error
 
 
 @contextmanager

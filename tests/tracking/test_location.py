@@ -5,7 +5,7 @@ import pyarrow.fs as pafs
 
 from rankloop.storage import Folder, open_folder
 from rankloop.tracking import ui_command
-from rankloop.tracking.location import locate, without_passwords
+from rankloop.tracking.location import locate
 
 
 def test_local_storage_holds_its_own_database(tmp_path):
@@ -45,8 +45,3 @@ def test_a_database_password_is_not_in_the_command(monkeypatch, tmp_path):
     command = ui_command(open_folder(str(tmp_path)))
     assert "secret" not in command
     assert "$MLFLOW_TRACKING_URI" in command
-
-
-def test_passwords_are_cut_out_of_any_text():
-    text = "call to http://me:se@cret@host/x?mail=a@b failed, http://host/a@b too"
-    assert without_passwords(text) == "call to http://host/x?mail=a@b failed, http://host/a@b too"

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from rankloop.active.forms import Form
 from rankloop.errors import StorageError
+from rankloop.plain_columns import check_plain
 from rankloop.storage import Folder, explained
 
 # A CSV file whose last line has no end may have been cut off there: it waits for so long.
@@ -157,7 +158,7 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
     """Return numbered rows of a file with the form's columns.
 
     Raises:
-        ValueError: a column is missing (says the file's), or the file is cut off.
+        ValueError: a column is missing (says the file's) or may run code, or the file is cut off.
     """
     if name.lower().endswith(".parquet"):
         file = pq.ParquetFile(io.BytesIO(data))
@@ -165,7 +166,9 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
         # Other columns may hold anything.
         wanted = [form.question, *form.answer, "annotator", "name"]
         used = [column for column in wanted if column in file.schema_arrow.names]
-        return list(enumerate(file.read(columns=used).to_pylist(), 1))
+        table = file.read(columns=used)
+        check_plain(table.schema)
+        return list(enumerate(table.to_pylist(), 1))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

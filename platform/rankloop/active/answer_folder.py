@@ -20,6 +20,7 @@ from rankloop.active.labels import Answer, Label
 from rankloop.datasets.crowds import photograph_size, points_in_photograph, shown_crowd
 from rankloop.errors import DataError, ImageError
 from rankloop.images import encode
+from rankloop.spreadsheets import is_formula
 from rankloop.storage import Folder
 
 REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
@@ -256,8 +257,7 @@ def _names(cell: Any, name: str) -> bool:
 
 
 def _harmless(name: str) -> str:
-    # Spreadsheets run what begins so.
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+    return f"'{name}" if is_formula(name) else name
 
 
 def _in_photograph(

@@ -19,10 +19,11 @@ from rankloop.active.selection import Strategy
 from rankloop.datasets.arrow import with_column
 from rankloop.datasets.dataset import Dataset, split_indices
 from rankloop.datasets.loaders import file_loader
-from rankloop.errors import StorageError
+from rankloop.errors import DamagedFileError, StorageError
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
 from rankloop.methods.method import Method, TrainingData
+from rankloop.plain_columns import check_plain
 from rankloop.storage import Folder, read_parquet
 
 PLAN, IMAGES, PAIRS, TRUTH = "campaign.json", "images.arrow", "pairs.parquet", "truth.parquet"
@@ -310,4 +311,10 @@ def share_of(items: int, share: float, least: int = 1) -> int:
 
 
 def _read_images(folder: Folder) -> pa.Table:
-    return pa.ipc.open_file(io.BytesIO(folder.read_bytes(IMAGES))).read_all()
+    data = folder.read_bytes(IMAGES)
+    try:
+        table = pa.ipc.open_file(io.BytesIO(data)).read_all()
+        check_plain(table.schema)
+        return table
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise DamagedFileError(f"{folder}/{IMAGES} is not a table of ours: {error}") from error

@@ -28,6 +28,7 @@ from rankloop.datasets.dataset import Dataset
 from rankloop.errors import ConfigError, DataError
 from rankloop.locking import locked
 from rankloop.methods import find_method
+from rankloop.redaction import without_passwords
 from rankloop.storage import Folder, write_parquet
 
 
@@ -37,8 +38,8 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
     Held-out labels, those of the training split, are set aside.
 
     Raises:
-        ConfigError: the folder holds another campaign (says what differs), or the method cannot
-            learn from as few labels as this one begins with.
+        ConfigError: the folder holds another campaign (says what differs), the method cannot learn
+            from as few labels as this one begins with, or the images' URIs hold a password.
         LockedError: another call is about to begin one.
     """
     if not folder.has(PLAN):
@@ -53,6 +54,7 @@ def create_campaign(folder: Folder, plan: Plan, dataset: Dataset) -> Campaign:
 
 def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
     images, pairs = dataset.images, dataset.pairs
+    _refuse_passwords(images)
     learns_from = find_method(plan.method).learns_from
     asks_pairs = learns_from == "pairs"
     candidates = candidate_pairs(dataset, plan.seed) if asks_pairs else []
@@ -74,6 +76,18 @@ def _write(folder: Folder, plan: Plan, dataset: Dataset) -> None:
     _check_first_labels(Campaign(folder, plan))
     # Last: where it is, all is.
     folder.write_json(PLAN, asdict(plan))
+
+
+def _refuse_passwords(images: pa.Table) -> None:
+    """Refuse image URIs that hold one, since a campaign writes down where its images are."""
+    for uri in images["uri"].to_pylist():
+        shown = without_passwords(uri)
+        if shown != uri and not uri.startswith("data:"):
+            raise ConfigError(
+                f"the campaign would write down the password in the URI of {shown}: leave it out "
+                "of --data and give it in the environment, for S3 as AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY"
+            )
 
 
 def first_items(campaign: Campaign) -> list[str]:

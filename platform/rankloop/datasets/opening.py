@@ -19,8 +19,8 @@ from rankloop.datasets.splits import (
     within_splits,
 )
 from rankloop.errors import ConfigError
-from rankloop.filesystems import without_password
 from rankloop.randomness import rng
+from rankloop.redaction import without_passwords
 
 # Pairs drawn from known scores in validation, and in test.
 EVALUATION_PAIRS = 100
@@ -84,7 +84,7 @@ def open_dataset(
     if synthetic and learns_from == "pairs":
         drawn, counts["labels_flipped"] = _with_errors(drawn, label_error_rate, seed)
     dataset = Dataset(
-        name=without_password(" + ".join(specs)),
+        name=without_passwords(" + ".join(specs)),
         images=_image_table(images, split_of, scores, blurs),
         pairs=_pair_table(pairs + drawn),
         higher_is_better=higher_is_better,

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from rankloop.datasets.locations import absolute, join
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.errors import DataError, ImageError
-from rankloop.filesystems import without_password
 from rankloop.images import check_header, read_bytes
 from rankloop.packed import packed_uri, write_shard
+from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
 
 VERSION = 2
@@ -76,7 +76,7 @@ def write_pack(
         DataError: no image can be read, or the folder holds a pack of another source.
         StorageError: the folder cannot be written.
     """
-    data = without_password(name)
+    data = without_passwords(name)
     if folder.has(_DESCRIPTION) and (before := folder.read_json(_DESCRIPTION).get("data")) != data:
         raise DataError(
             f"{folder} holds a pack of {before}: give another --output for {data}, or remove it"
@@ -114,7 +114,7 @@ def write_pack(
         "higher_is_better": part.higher_is_better,
         "score_name": part.score_name,
         "counts": dict(part.counts),
-        "skipped": [[image, without_password(why)] for image, why in (*part.skipped, *skipped)],
+        "skipped": [[image, without_passwords(why)] for image, why in (*part.skipped, *skipped)],
     }
     folder.write_json(_DESCRIPTION, description)
     _tidy(folder, {images, listed, *(shard for shard, _ in places.values())})
@@ -138,7 +138,8 @@ def read_pack(path: str) -> Part:
                 f"{folder} is a pack of version {description['version']} and this is {VERSION}: "
                 "pack the data again with jobs/ingest.py"
             )
-        images, pairs = (_read_table(folder, description[name]) for name in ("images", "pairs"))
+        images = _read_table(folder, description["images"], _SCHEMA)
+        pairs = _read_table(folder, description["pairs"], _pair_schema())
         return Part(
             [_row(folder, row) for row in images],
             [(pair["better"], pair["worse"]) for pair in pairs],
@@ -198,10 +199,12 @@ def _write_table(folder: Folder, what: str, table: pa.Table) -> str:
     return name
 
 
-def _read_table(folder: str, name: str) -> list[dict[str, Any]]:
-    if not _TABLE.fullmatch(name):
+def _read_table(folder: str, name: str, schema: pa.Schema) -> list[dict[str, Any]]:
+    if not _TABLE.fullmatch(str(name)):
         raise DataError(f"{folder}: {name!r} is no table's name: do not trust this pack")
     table = pq.read_table(io.BytesIO(read_bytes(join(folder, name))))
+    if table.schema.remove_metadata() != schema:
+        raise DataError(f"{folder}: {name} has other columns than ours: do not trust this pack")
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rankloop.errors import ConfigError
+from rankloop.redaction import without_passwords
 from rankloop.scoring.density import map_files, score_by_density
 from rankloop.scoring.pipeline import BATCH, Score, scores_in_process
 from rankloop.scoring.scorer import (
@@ -87,7 +88,7 @@ def score_paths(
             process. By default 1 for up to IN_PROCESS_LIMIT images, else what the machine or
             cluster has room for.
         batch_size: images per call of the model.
-        names: what the table calls the images; their ``uris`` by default.
+        names: what the table calls the images; their ``uris`` by default, without passwords.
         density: folder for density maps, see `map_files`; written by this process alone.
         on_progress: called with (images done, images in all).
 
@@ -107,7 +108,7 @@ def score_paths(
     digest = checkpoint_digest(checkpoint)
     if density is not None and scorer.method.density is None:
         raise no_density(scorer.method)
-    names = uris if names is None else names
+    names = [without_passwords(name) for name in (uris if names is None else names)]
     files = [] if density is None else map_files(density, names)
     # Rows that were written without maps, or with maps elsewhere, are not gone on from.
     place = "" if density is None else str(density.resolve())

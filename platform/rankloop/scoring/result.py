@@ -3,8 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from rankloop.redaction import without_passwords
 from rankloop.scoring.bulk import Summary
-from rankloop.storage import Folder, without_password
+from rankloop.storage import Folder
 from rankloop.training.experiment import versions
 
 
@@ -28,10 +29,10 @@ def write_scoring_result(
         {
             "method": summary.method,
             "config": dict(summary.config),
-            "checkpoint": without_password(checkpoint),
+            "checkpoint": without_passwords(checkpoint),
             "scores_higher_is_better": summary.higher_is_better,
             "data": {
-                "paths": [without_password(path) for path in paths],
+                "paths": [without_passwords(path) for path in paths],
                 "scored": summary.scored,
                 "failed": summary.failed,
                 "first_failures": [list(failure) for failure in summary.failures],

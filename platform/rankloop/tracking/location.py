@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
 
 UI_PORT = 5000
@@ -83,8 +84,3 @@ def locate(storage: Folder) -> Location:
 def ui_command(storage: Folder) -> str:
     """Return the shell command that opens the runs of a storage folder, or the server's URL."""
     return locate(storage).ui_command
-
-
-def without_passwords(text: str) -> str:
-    """Return a text with the users and passwords cut out of all its URIs."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)

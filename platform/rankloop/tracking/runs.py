@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
+from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
-from rankloop.tracking.location import Location, without_passwords
+from rankloop.tracking.location import Location
 
 KEY_TAG = "rankloop.key"
 PARENT_TAG = "mlflow.parentRunId"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
@@ -18,6 +19,10 @@ from rankloop.methods.method import Method
 from rankloop.storage import Folder
 
 KEEP = 2
+_MODEL, _OPTIMIZER, _CONFIG = "model.safetensors", "optimizer.safetensors", "config.json"
+_SCORING_FILES = (_MODEL, _CONFIG)
+# Named here and not by state.json, which may come from anybody.
+_FILES = (*_SCORING_FILES, _OPTIMIZER)
 _log = logging.getLogger("rankloop")
 
 
@@ -47,9 +52,9 @@ def save_checkpoint(parent: Folder, name: str, checkpoint: Checkpoint) -> Folder
         StorageError: the disk is full, say; checkpoints written before are untouched.
     """
     files = {
-        "model.safetensors": save(_contiguous(checkpoint.model)),
-        "optimizer.safetensors": save(_contiguous(checkpoint.training)),
-        "config.json": _json(checkpoint.config),
+        _MODEL: save(_contiguous(checkpoint.model)),
+        _OPTIMIZER: save(_contiguous(checkpoint.training)),
+        _CONFIG: _json(checkpoint.config),
     }
     state = {
         "step": checkpoint.step,
@@ -82,28 +87,31 @@ def load_checkpoint(folder: Folder, *, training: bool = True) -> Checkpoint:
         training: whether to read the optimiser's tensors too.
 
     Raises:
-        CheckpointError: it is missing, cut short, or damaged.
+        CheckpointError: it is missing, cut short, damaged, or holds other files than ours.
         StorageError: the storage cannot be reached, which says nothing of the checkpoint.
     """
     try:
         state = folder.read_json("state.json")
-        wanted = state["sha256"] if training else _without(state["sha256"], "optimizer.safetensors")
-        files = {name: folder.read_bytes(name) for name in wanted}
+        digests = {name: state["sha256"][name] for name in (_FILES if training else _SCORING_FILES)}
+        files = {name: folder.read_bytes(name) for name in digests}
     except (MissingFileError, DamagedFileError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {folder} is incomplete: {error}") from error
     for name, data in files.items():
-        if hashlib.sha256(data).hexdigest() != state["sha256"][name]:
+        if hashlib.sha256(data).hexdigest() != digests[name]:
             raise CheckpointError(
                 f"checkpoint {folder} is damaged: {name} ({len(data)} bytes) does not match "
                 "the digest in state.json"
             )
-    return Checkpoint(
-        step=state["step"],
-        model=load(files["model.safetensors"]),
-        training=load(files["optimizer.safetensors"]) if training else {},
-        config=json.loads(files["config.json"]),
-        state=state["state"],
-    )
+    try:
+        return Checkpoint(
+            step=state["step"],
+            model=load(files[_MODEL]),
+            training=load(files[_OPTIMIZER]) if training else {},
+            config=json.loads(files[_CONFIG]),
+            state=state["state"],
+        )
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"checkpoint {folder} is not one of ours: {error}") from error
 
 
 def step_name(step: int) -> str:
@@ -183,7 +191,3 @@ def _json(value: Any) -> bytes:
 
 def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _without(mapping: dict[str, str], key: str) -> dict[str, str]:
-    return {name: value for name, value in mapping.items() if name != key}

@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
 from rankloop.metrics import UNDEFINED, compared_value
+from rankloop.redaction import without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
@@ -141,7 +142,8 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         # Values that contradict each other are refused again, and the same training gives the same
         # NaN; anything else may be over the next time.
         retry = resolved is not None and not isinstance(error, TrainingError)
-        tune.report({"error": traceback.format_exc(), "retry": retry, STEP: 0, VALUE: UNDEFINED})
+        text = without_passwords(traceback.format_exc())
+        tune.report({"error": text, "retry": retry, STEP: 0, VALUE: UNDEFINED})
 
 
 def _make_result(context: RunContext, name: str) -> None:

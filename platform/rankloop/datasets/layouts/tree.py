@@ -20,6 +20,7 @@ from rankloop.datasets.part import ImageRow
 from rankloop.datasets.present import REASON
 from rankloop.errors import ConfigError, DataError
 from rankloop.images import read_bytes
+from rankloop.redaction import without_passwords
 
 # A list of ten million heads is 160 MB.
 MAX_BYTES = 256 * 2**20
@@ -90,7 +91,8 @@ class Tree:
         for row in rows:
             uri = self.uri(row.uri)
             if uri is None:
-                missing.append((row.image, f"{join(self.folder, row.uri)} {REASON}"))
+                where = without_passwords(join(self.folder, row.uri))
+                missing.append((row.image, f"{where} {REASON}"))
             else:
                 images.append(replace(row, uri=uri))
         if not images:

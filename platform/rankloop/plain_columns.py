@@ -1,0 +1,29 @@
+"""Columns of tables from outside: plain values only.
+
+Ray Data registers an Arrow type of pickled objects, which run code of the file's author when they
+are looked at. Reading the schema alone runs nothing.
+"""
+
+import pyarrow as pa
+
+
+def check_plain(schema: pa.Schema) -> None:
+    """Refuse columns of extension types, wherever in a type they are.
+
+    Raises:
+        ValueError: names the column and its type.
+    """
+    for field in schema:
+        if not _is_plain(field.type):
+            raise ValueError(
+                f"column {field.name!r} is of the type {field.type}, which may run code when it is "
+                "read: save it as numbers, text or lists of them"
+            )
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return False
+    if pa.types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    return all(_is_plain(kind.field(i).type) for i in range(kind.num_fields))
