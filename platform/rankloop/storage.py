@@ -158,16 +158,21 @@ class Folder:
         self._do(f"remove {self}/{name}", remove)
 
     def fetch(self, destination: Path) -> Path:
-        """Copy the files in it, not those of folders in it, to a new local folder; return that.
+        """Copy the folder with all that is in it to a new local folder, and return that.
+
+        Objects whose names would lead out of that as names of files are left out.
 
         Raises:
-            StorageError: they cannot be read or written.
+            StorageError: it cannot be read or written.
         """
-        # Objects in a bucket may have names that lead out of a folder when they become files.
+        selector = pafs.FileSelector(self.path, recursive=True)
+        found = self._do(f"list {self}", lambda: self.filesystem.get_file_info(selector))
+        names = [i.path[len(self.path) + 1 :] for i in found if i.type == pafs.FileType.File]
         with explained(f"copy {self}"):
             destination.mkdir(parents=True, exist_ok=True)
-            for name in self.names():
-                if name not in (".", "..") and self.has(name):
+            for name in names:
+                if not {"", ".", ".."} & set(name.split("/")):
+                    (destination / name).parent.mkdir(parents=True, exist_ok=True)
                     (destination / name).write_bytes(self.read_bytes(name))
         return destination
 
