@@ -94,22 +94,35 @@ BOMBS = {
         x=2**31 - 1, y=2**31 - 1, x0=2**31 - 33, y0=2**31 - 33, tile_x=2**31 - 1, tile_y=2**31 - 1
     ),
     "16,384 components": lambda: _jpeg2000(parts=16_384),
+    "webp beyond its limit": lambda: _file(Image.new("L", (8_001, 4_000)), "WEBP"),
+    "jpeg 2000 beyond its limit": lambda: _jpeg2000(x=5_001, y=5_000),
     "gif of many frames": lambda: _frames("GIF"),
     "truncated": lambda: _png(8_000, 8_000, rows=100),
 }
 SOUND = {
     "tile larger than the image": lambda: _jpeg2000(tile_x=2**31 - 1, tile_y=2**31 - 1),
     "png of many frames": lambda: _frames("PNG"),
-    "the largest png": lambda: _png(10_000, MAX_PIXELS // 10_000, rows=MAX_PIXELS // 10_000),
-    "the largest with transparency": lambda: _png(
-        10_000, MAX_PIXELS // 10_000, rows=MAX_PIXELS // 10_000, channels=4
-    ),
     "one pixel": lambda: _png(1, 1, rows=1),
     "broken colour profile": lambda: _file(
         Image.new("RGB", (9, 9)), "JPEG", icc_profile=b"\0" * 99
     ),
     "cmyk": lambda: _file(Image.new("CMYK", (9, 9)), "JPEG"),
 }
+LARGEST = {
+    "png": lambda: _png(10_000, MAX_PIXELS // 10_000, rows=MAX_PIXELS // 10_000),
+    "png with transparency": lambda: _png(10_000, 7_000, rows=7_000, channels=4),
+    "jpeg": lambda: _file(Image.new("RGB", (10_000, 7_000)), "JPEG"),
+    "rotated jpeg": lambda: _file(Image.new("RGB", (10_000, 7_000)), "JPEG", exif=_rotated()),
+    "webp": lambda: _file(Image.new("RGB", (8_000, 4_000)), "WEBP"),
+    "webp with transparency": lambda: _file(Image.new("RGBA", (8_000, 4_000)), "WEBP"),
+    "jpeg 2000": lambda: _file(Image.new("RGB", (5_000, 5_000)), "JPEG2000", irreversible=True),
+}
+
+
+def _rotated():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
 
 
 def _decoded(data):
@@ -137,6 +150,14 @@ def test_bombs_are_refused_in_little_memory(name):
 @pytest.mark.parametrize("name", SOUND)
 def test_what_is_odd_but_sound_is_read_in_little_memory(name):
     mib, said = _decoded(SOUND[name]())
+    assert said.endswith("x3")
+    assert mib < LIMIT_MIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_images_are_read_in_little_memory(name):
+    mib, said = _decoded(LARGEST[name]())
     assert said.endswith("x3")
     assert mib < LIMIT_MIB
 
