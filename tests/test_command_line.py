@@ -153,6 +153,28 @@ def test_a_reader_that_has_seen_enough_ends_the_job_quietly(reader, code, said):
     assert not (code == 141 and found.stderr)
 
 
+def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
+    script = (
+        "import logging\n"
+        "from rankloop.command_line import run_job\n"
+        "def job():\n"
+        "    logging.getLogger('any').warning('slow: %s', 's3://key:' + 'Canary@b/x')\n"
+        "    raise RuntimeError('s3://key:' + 'Canary@b/y') from OSError('h://me:' + 'Canary@z')\n"
+        "run_job(job)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert found.returncode == 1
+    for text in ("slow: s3://b/x\n", "RuntimeError: s3://b/y\n", "OSError: h://z\n"):
+        assert text in found.stderr
+    assert "Canary@" not in found.stderr.replace("+ 'Canary@", "")
+
+
 def test_a_full_disk_is_named_wherever_it_struck(capsys):
     full = OSError(errno.ENOSPC, "No space left on device")
     assert code_of(raising(RuntimeError("journal\nmany lines"), full)) == 1
