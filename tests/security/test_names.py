@@ -164,6 +164,12 @@ def test_folders_behind_a_uri(photos: Path, names: list[str], folder: str) -> No
     assert inside(folder, "a/b.png") == f"{start}/a/b.png{mark}{options}"
 
 
+def test_names_hold_no_passwords() -> None:
+    folder = "s3://key:secret@bucket/photos"
+    assert inside(folder, "s3://key:secret@bucket/photos/a.png") is None
+    assert inside(folder, "s3://bucket/photos/a.png") == f"{folder}/a.png"
+
+
 def test_a_list_in_a_bucket_names_no_local_file(photos: Path) -> None:
     memory = fsspec.filesystem("memory")
     lines = ["image,score", "a.png,1", f"{photos}/good.png,2", f"file://{photos}/good.png,3"]

@@ -65,10 +65,10 @@ def _real_folder(path: str) -> str:
 
 
 def _inside_uri(folder: str, name: str) -> str | None:
-    start = f"{folder.partition('?')[0].rstrip('/')}/"
+    # Names of images are shown and written everywhere: none may hold a password.
     if without_passwords(name) != name:
-        # Names of images are shown and written everywhere.
         return None
+    start = without_passwords(f"{folder.partition('?')[0].rstrip('/')}/")
     relative = unquote(name.removeprefix(start)) if name.startswith(start) else name
     decoded = _decoded(relative)
     # fsspec takes "::" for a file system within another.
