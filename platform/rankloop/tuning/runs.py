@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from ray import tune
 from ray.tune import Callback
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -29,6 +30,10 @@ from rankloop.tuning.run_result import make_run_result
 from rankloop.tuning.successive_halving import STEP, VALUE
 
 _log = logging.getLogger("rankloop")
+_CREDENTIALS = {
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+}
 
 
 class RunWatcher:
@@ -64,6 +69,9 @@ def train_runs(
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     # Else Tune takes Ctrl-C for the end of the sweep, and its winner would be published.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    # Tune would pass them to every trial by its runtime environment, which Ray writes to a log that
+    # all can read. Workers have the environment of their node, as in any other job.
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     tally = _Tally(watcher)
     for name in (context.folder / "runs").names():
         forget_attempts(context.run_folder(name))
