@@ -122,7 +122,7 @@ def test_jobs_listen_on_loopback_alone(tmp_path, job):
         found = set()
         while process.poll() is None:
             found |= listening(process.pid)
-            time.sleep(0.2)
+            time.sleep(0.5)
         assert process.returncode == 0, process.stdout.read()
     names = {name for name, _ in found}
     assert {"gcs_server", "raylet"} <= names
