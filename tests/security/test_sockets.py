@@ -111,7 +111,7 @@ def test_who_gets_in(running, tmp_path, known):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "open_to_all"),
-    # PyTorch's store, by which workers find each other, listens on all addresses and knows no other.
+    # PyTorch's store, by which workers find each other, has no setting for its address.
     [("train.py", {"ray::RayTrainWorker"}), ("tune_qrc.py", set())],
 )
 def test_jobs_listen_on_loopback_but_for_what_is_documented(tmp_path, job, open_to_all):
