@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Ask for the labels that help most, cycle after cycle."""
 
 import sys

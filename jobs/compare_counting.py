@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Compare the rows of the crowd counting tables, transfer, and ways of selecting what to label."""
 
 import re

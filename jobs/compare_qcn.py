@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Compare the rows of QCN's Tables 2 to 8."""
 
 import sys

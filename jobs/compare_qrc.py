@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Compare the four rows of SSRanking's Table 2."""
 
 import sys

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Compare the rows of MT-RankIQA's Table 1, or the effect of levels and of photographs."""
 
 import sys

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Pack data sources into Parquet shards."""
 
 import os

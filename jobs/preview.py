@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Draw the ranked sets that can be made of photographs."""
 
 import sys

@@ -1,7 +1,8 @@
+#!/usr/bin/env python
 """Score images with a trained model."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 import tyro
 
 from rankloop.cluster import refuse_temporary
-from rankloop.command_line import read, run_job
+from rankloop.command_line import default_storage, read, run_job
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError, DataError
 from rankloop.methods import find_method
@@ -59,8 +60,11 @@ class ScoreOptions:
     """Data sources whose images are scored, too, as in the other jobs' --data."""
     output: Path = Path("scores.csv")
     """Table to write: .csv or .parquet."""
-    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
-    """Where the result folder goes, with what was scored and by which model in result.json."""
+    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = field(
+        default_factory=default_storage
+    )
+    """Where the result folder goes, with what was scored and by which model in result.json. The
+    default is the environment's RANKLOOP_STORAGE where that is set."""
     density: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Also write the density map of every image there, as .npy (people per cell of 16 x 16 pixels)
     and as a picture; of counting only."""

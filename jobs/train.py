@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Train one configuration of a method."""
 
 import sys

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Sweep crowd counting by ranking over Ray."""
 
 import sys

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Sweep QCN over Ray."""
 
 import sys

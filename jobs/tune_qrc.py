@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Sweep SSRanking/QRC over Ray."""
 
 import sys

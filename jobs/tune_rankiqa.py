@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Sweep MT-RankIQA over Ray."""
 
 import sys

@@ -36,6 +36,12 @@ def test_defaults_are_the_methods_and_the_jobs():
     assert (options.trials, options.storage, options.smoke) == (20, "results", False)
 
 
+def test_storage_is_the_environments_unless_given(monkeypatch, tmp_path):
+    monkeypatch.setenv("RANKLOOP_STORAGE", str(tmp_path / "shared"))
+    assert read().storage == str(tmp_path / "shared")
+    assert read("--storage", "elsewhere").storage == "elsewhere"
+
+
 def test_every_field_of_the_configuration_is_an_option():
     options = read("--epsilon-qrc", "0.07", "--backbone", "shallow", "--steps", "12")
     assert options.config == SSRankingConfig(epsilon_qrc=0.07, backbone="shallow", steps=12)

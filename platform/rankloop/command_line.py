@@ -26,14 +26,21 @@ from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
 
 
+def default_storage() -> str:
+    """Where results go unless ``--storage`` says so: RANKLOOP_STORAGE, as clusters set it."""
+    return os.environ.get("RANKLOOP_STORAGE") or "results"
+
+
 @dataclass(frozen=True)
 class JobOptions:
     """Options of every job that trains."""
 
     data: tyro.conf.OmitArgPrefixes[DataOptions] = field(default_factory=DataOptions)
-    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = "results"
+    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = field(
+        default_factory=default_storage
+    )
     """Where results go: a local folder, or a URI such as s3://bucket/folder that all nodes of a
-    cluster can reach."""
+    cluster can reach. The default is the environment's RANKLOOP_STORAGE where that is set."""
     workers: int = 1
     """Trainings at once, as far as cores and GPUs allow: one core each, one GPU where there is
     one."""

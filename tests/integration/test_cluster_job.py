@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,7 @@ print("FOUND " + json.dumps({"driver": here(0), "worker": worker}))
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, free_port):
     """A head started as the README says, on ports of its own; yields what submitting needs."""
-    home = tmp_path_factory.mktemp("home")
+    home, results = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("results")
     dashboard = free_port()
     # Ray's sockets lie below it, and their paths must be short.
     notes = tempfile.mkdtemp(prefix="rankloop-")
@@ -54,6 +56,7 @@ def cluster(tmp_path_factory, free_port):
     subprocess.run([RAY, "get-auth-token", "--generate"], env=environment, check=True)
     (home / ".ray" / "auth_token").chmod(0o600)
     starting = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
+    starting["RANKLOOP_STORAGE"] = str(results)
     head = subprocess.Popen(
         [
             *(RAY, "start", "--head", "--block", "--num-cpus", "2"),
@@ -123,12 +126,76 @@ def test_without_a_token_nothing_is_accepted(cluster, tmp_path):
     assert "oken" in done.stdout + done.stderr
 
 
-def test_the_sweep_runs_when_submitted(cluster, tmp_path):
+def test_a_job_outlives_who_submitted_it_and_its_log_can_be_followed(cluster, tmp_path):
     storage = tmp_path / "results"
-    done = submit(cluster, "python", "jobs/tune_qrc.py", "--smoke", "--storage", str(storage))
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = ["python", "jobs/tune_qrc.py", "--smoke", "--storage", str(storage)]
+    output = interrupted(cluster, "a-sweep", "joining the Ray cluster", "--", *command)
+    assert "finished" not in output
+    followed = ray_job(cluster, "logs", "--follow", "a-sweep")
+    assert "SUCCEEDED" in ray_job(cluster, "status", "a-sweep") or "succeeded" in followed
     (folder,) = (storage / "tune_qrc").iterdir()
-    assert str(folder) in done.stdout
+    assert str(folder) in followed
     result = json.loads((folder / "result.json").read_text())
     assert result["trials"]["finished"] == 2
     assert (folder / "checkpoint" / "model.safetensors").exists()
+
+
+def test_a_job_file_is_enough(cluster):
+    """As in `ray job submit --working-dir . jobs/tune_qrc.py`: options and storage are defaults."""
+    interrupted(cluster, "defaults", "trials, and the paper's", "jobs/tune_qrc.py")
+    assert "RUNNING" in ray_job(cluster, "status", "defaults")
+    ray_job(cluster, "stop", "defaults")
+    assert "STOPPED" in ray_job(cluster, "status", "defaults")
+
+
+def test_every_job_runs_from_the_folder_that_travelled(cluster, tmp_path):
+    names = sorted(job.name for job in (ROOT / "jobs").glob("*.py"))
+    one = "jobs/{} --help > help-{} && grep -q jobs/{} help-{} && echo RAN {}"
+    every = f"printf '%s\\n' {' '.join(names)} | xargs -P 2 -I{{}} sh -c '{one}'"
+    done = subprocess.run(
+        [RAY, "job", "submit", "--working-dir", str(ROOT), "--", "bash", "-c", every],
+        env=cluster,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(re.findall(r"RAN (\S+)", done.stdout)) == names
+
+
+def interrupted(environment, name, said, *command):
+    """Submit, press Ctrl-C once the job has said something, and return what was printed."""
+    submitting = subprocess.Popen(
+        [RAY, "job", "submit", "--submission-id", name, "--working-dir", ".", *command],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Whoever runs tests in the background has Ctrl-C ignored, also by what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    output = ""
+    while said not in output:
+        line = submitting.stdout.readline()
+        assert line, output
+        output += line
+    submitting.send_signal(signal.SIGINT)
+    rest, _ = submitting.communicate(timeout=60)
+    assert submitting.returncode != 0
+    return output + rest
+
+
+def ray_job(environment, *command):
+    done = subprocess.run(
+        [RAY, "job", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -43,7 +43,7 @@ def scores_by_ray(
     Raises:
         ConfigError: the cluster has no room for so many workers.
     """
-    from rankloop.cluster import connected
+    from rankloop.cluster import connected, gpus_on_demand
 
     # The driver's C++ part calls the way Ray Data starts its actors an error, on stderr.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -56,7 +56,8 @@ def scores_by_ray(
         logging.getLogger("ray.data").setLevel(logging.ERROR)
 
         resources = ray.cluster_resources()
-        cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+        cpus = int(resources.get("CPU", 0))
+        gpus = max(int(resources.get("GPU", 0)), gpus_on_demand())
         workers = workers or gpus or cpus
         if workers > (gpus or 2 * cpus - 1):
             raise ConfigError(
