@@ -135,12 +135,12 @@ class RayHosts:
         more = [word for header in headers for word in ("--header", header)]
         return self.head.run("curl", "--fail", "--silent", "--show-error", *more, url)
 
-    def wait_for_output(self, job: str, text: str, seconds: float = 180) -> str:
+    def wait_for_output(self, job: str, text: str, seconds: float = 300) -> str:
         """Wait until a job has printed a text, and return all it has."""
         _until(lambda: text in self.output(job), f"{text!r} never came", seconds, self, job)
         return self.output(job)
 
-    def finish(self, job: str, seconds: float = 400) -> str:
+    def finish(self, job: str, seconds: float = 900) -> str:
         """Wait for a job, which must end well, and return what it printed."""
         _until(
             lambda: self.status(job) not in ("RUNNING", "PENDING"), "it goes on", seconds, self, job
