@@ -159,7 +159,7 @@ class RayHosts:
 
 
 @contextmanager
-def ray_hosts(folder: Path, workers: int = 2, cpus: int = 2, **settings: str) -> Iterator[RayHosts]:
+def ray_hosts(folder: Path, workers: int = 2, cpus: int = 1, **settings: str) -> Iterator[RayHosts]:
     """Boot a head and workers, and start Ray, MLflow and a store with a bucket on them."""
     names = ["head", *(f"worker{i + 1}" for i in range(workers))]
     with network(folder, names, secrets.token_hex(32)) as (switch, hosts):

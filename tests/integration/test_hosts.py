@@ -118,7 +118,7 @@ def test_trials_of_a_sweep_run_on_all_hosts(
 ) -> None:
     _, found = undisturbed("sweep", SWEEP)
     assert found["trials"]["finished"] + found["trials"]["stopped_early"] == 4  # type: ignore[index]
-    # Four trials at once find room on two hosts only.
+    # Each host has room for one trial at a time.
     assert len(cluster.hosts_of("ImplicitFunc")) == 2
 
 
@@ -154,6 +154,23 @@ def test_a_cable_that_is_cut_for_a_minute(cluster: RayHosts) -> None:
         host.mend()
         cluster.wait_for_output(job, "step 750 of")
     assert result(cluster, cluster.finish(job))["budget"] == {"steps": 3000}
+
+
+def test_a_host_lost_in_a_sweep(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    job = cluster.job(*SWEEP, "--storage", cluster.uri("lost-trial"))
+    cluster.wait_for_output(job, "step 88 of")
+    host = cluster.workers[1]
+    with timed("host of trials lost in a sweep"):
+        host.kill()
+        cluster.wait_for_output(job, "goes on from step")
+    host.boot()
+    cluster.start_worker(host)
+    found = result(cluster, cluster.finish(job))
+    _, whole = undisturbed("sweep", SWEEP)
+    assert found["metrics"] == whole["metrics"]
+    assert found["best_values"] == whole["best_values"]
 
 
 def test_storage_that_answers_errors_for_a_while(
