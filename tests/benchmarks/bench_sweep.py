@@ -72,7 +72,7 @@ def sweep(
                 data=share_images(prepared.data, prepared.array),
                 folder=open_folder(name),
                 schedule=schedule(config),
-                metric=selection_metric(prepared.data.dataset),
+                metric=selection_metric(SSRANKING, prepared.data.dataset),
             )
             runs = [Run(f"seed-{seed}", {}, seed) for seed in range(trials)]
             started = time.perf_counter()

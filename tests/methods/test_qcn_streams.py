@@ -4,7 +4,9 @@ import numpy as np
 
 from labelled_shapes import SCORES, load
 from rankloop.images import resize_short_side
+from rankloop.methods.pivot_scores import lloyd_max_pivot_scores, uniform_pivot_scores
 from rankloop.methods.qcn import QCN
+from rankloop.methods.qcn_streams import quantised_scores
 from small_qcn import make, one_thread, step_batch
 
 __all__ = ["make", "one_thread"]
@@ -52,3 +54,21 @@ def test_pictures_show_the_images_on_one_size(make, shapes):
     assert len(stream.image_names) == 4
     values = ", ".join(f"{label:.3g}" for label in row["labels"].tolist())
     assert stream.describe(row) == f"scores, higher is better: {values}"
+
+
+def test_pivot_scores_shared_by_trials_are_those_of_their_scores_and_configuration(make):
+    expected = {
+        "lloyd_max": lloyd_max_pivot_scores,
+        "lloyd_max_pinned": lambda *given: lloyd_max_pivot_scores(*given, pinned_ends=True),
+        "uniform": uniform_pivot_scores,
+    }
+    for seed in (0, 1):
+        scores = np.random.default_rng(seed).normal(50.0, 20.0, 200)
+        for quantisation, quantise in expected.items():
+            for pivots in (5, 9):
+                config = make(quantisation=quantisation, pivots=pivots)
+                for _ in range(2):
+                    found = quantised_scores(scores, config)
+                    np.testing.assert_array_equal(found, quantise(scores, pivots))
+                    # What one trial does with them is nothing to the next.
+                    found[:] = 0.0

@@ -1,14 +1,14 @@
 """Training lists of QCN: images whose scores are spread over the whole range."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
 from rankloop.methods.labels import labelled_rows, quality_labels
 from rankloop.methods.method import ExampleStream, TrainingData
 from rankloop.methods.pivot_scores import lloyd_max_pivot_scores, uniform_pivot_scores
-from rankloop.methods.qcn_config import QCNConfig
+from rankloop.methods.qcn_config import QCNConfig, Quantisation
 from rankloop.methods.replaced_images import REPLACED, ReplacedImages
 from rankloop.methods.whole_images import check_opinions, most_pixels, row_pictures, whole_image
 from rankloop.ranking.score_groups import equal_score_groups, score_intervals
@@ -101,7 +101,16 @@ def auxiliary_groups(labels: np.ndarray, config: QCNConfig) -> list[Group]:
 
 def quantised_scores(scores: np.ndarray, config: QCNConfig) -> np.ndarray:
     """Return the scores of the pivots, float64 (m,), by the quantisation of the configuration."""
-    if config.quantisation == "uniform":
-        return uniform_pivot_scores(scores, config.pivots)
-    pinned = config.quantisation == "lloyd_max_pinned"
-    return lloyd_max_pivot_scores(scores, config.pivots, pinned_ends=pinned)
+    key = np.asarray(scores, np.float64).tobytes()
+    return _quantised(key, config.pivots, config.quantisation).copy()
+
+
+# Of a million scores this takes seconds: trials of one process share it, and so do the model and
+# the streams of each.
+@lru_cache(maxsize=4)
+def _quantised(scores: bytes, pivots: int, quantisation: Quantisation) -> np.ndarray:
+    values = np.frombuffer(scores, np.float64)
+    if quantisation == "uniform":
+        return uniform_pivot_scores(values, pivots)
+    pinned = quantisation == "lloyd_max_pinned"
+    return lloyd_max_pivot_scores(values, pivots, pinned_ends=pinned)
