@@ -20,11 +20,10 @@ BUCKET = "s3://BUCKET"
 GPUS = "RANKLOOP_GPUS=4"
 
 
-def cluster_config(bucket: str = BUCKET) -> dict[str, Any]:
-    """The file as Ray's launcher completes it, with another place for the bucket."""
-    config: dict[str, Any] = prepare_config(
-        yaml.safe_load(FILE.read_text().replace(BUCKET, bucket))
-    )
+def cluster_config(bucket: str = BUCKET, gpus: str = GPUS) -> dict[str, Any]:
+    """The file as Ray's launcher completes it, with another place for the bucket and other GPUs."""
+    text = FILE.read_text().replace(BUCKET, bucket).replace(GPUS, gpus)
+    config: dict[str, Any] = prepare_config(yaml.safe_load(text))
     return config
 
 

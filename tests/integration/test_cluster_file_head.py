@@ -12,7 +12,7 @@ from ray.autoscaler._private.util import with_envs
 
 from cluster_node import ROOT, Node, cluster_config, namespaces
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 HEAD = "f" * 51 + "00000"
 FOUND = """
