@@ -148,6 +148,7 @@ def test_a_job_file_is_enough(cluster):
     assert "STOPPED" in ray_job(cluster, "status", "defaults")
 
 
+@pytest.mark.slow
 def test_every_job_runs_from_the_folder_that_travelled(cluster, tmp_path):
     names = sorted(job.name for job in (ROOT / "jobs").glob("*.py"))
     one = "jobs/{} --help > help-{} && grep -q jobs/{} help-{} && echo RAN {}"
