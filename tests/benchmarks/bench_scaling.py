@@ -168,6 +168,8 @@ def main() -> None:
         worker(config, options.data)
         return
     torch.set_num_threads(1)
+    # Ray gives its workers less of a busy machine than others get.
+    os.environ.update(RAY_worker_niceness="0")
     prepared = prepare_data(DataOptions(crops_per_photo=10), SSRANKING, config)
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)

@@ -145,7 +145,7 @@ def test_a_job_file_is_enough(cluster):
     interrupted(cluster, "defaults", "trials, and the paper's", "jobs/tune_qrc.py")
     assert "RUNNING" in ray_job(cluster, "status", "defaults")
     ray_job(cluster, "stop", "defaults")
-    assert "STOPPED" in ray_job(cluster, "status", "defaults")
+    assert "was stopped" in ray_job(cluster, "status", "defaults")
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_every_job_runs_from_the_folder_that_travelled(cluster, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(re.findall(r"RAN (\S+)", done.stdout)) == names
+    assert sorted(re.findall(r"^RAN (\S+)$", done.stdout, re.MULTILINE)) == names
 
 
 def interrupted(environment, name, said, *command):

@@ -30,6 +30,7 @@ REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "scipy",
+    "tenacity",
     "torch",
     "torchvision",
 )
