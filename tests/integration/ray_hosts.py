@@ -140,6 +140,10 @@ class RayHosts:
         _until(lambda: text in self.output(job), f"{text!r} never came", seconds, self, job)
         return self.output(job)
 
+    def wait_for_change(self, job: str, before: str, seconds: float = 120) -> None:
+        """Wait until a job has printed more than before."""
+        _until(lambda: self.output(job) != before, "it says no more", seconds, self, job)
+
     def finish(self, job: str, seconds: float = 900) -> str:
         """Wait for a job, which must end well, and return what it printed."""
         _until(

@@ -181,8 +181,10 @@ def test_storage_that_answers_errors_for_a_while(
     with timed("storage answers errors for 40 s"):
         cluster.away.touch()
         time.sleep(40)
+        before = cluster.output(job)
         cluster.away.unlink()
-        found = result(cluster, cluster.finish(job))
+        cluster.wait_for_change(job, before)
+    found = result(cluster, cluster.finish(job))
     _, whole = undisturbed("sweep", SWEEP)
     assert found["metrics"] == whole["metrics"]
     assert found["trials"] == whole["trials"]
