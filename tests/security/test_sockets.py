@@ -45,7 +45,8 @@ def listening(pid):
         try:
             for socket in each.net_connections("inet"):
                 if socket.status == psutil.CONN_LISTEN or not (socket.status or socket.raddr):
-                    found.add((each.name(), socket.laddr.ip))
+                    # Ray's workers are called after the method that they run, too.
+                    found.add((each.name().partition(".")[0], socket.laddr.ip))
         except psutil.NoSuchProcess:
             # Workers come and go.
             continue
