@@ -113,22 +113,6 @@ def test_jobs_inherit_the_settings_and_know_which_gpus_may_come(laptop, head, tm
     assert found == {"cpus": 0, "gpus": 0, "gpus_per_run": 1, "storage": storage}
 
 
-def test_a_sweep_brings_a_worker_and_is_in_mlflow(laptop, head):
-    bucket = head[1]
-    output = submit(laptop, head, "jobs/tune_qrc.py", "--smoke")
-    (folder,) = (bucket / "results" / "tune_qrc").iterdir()
-    assert str(folder) in output
-    assert json.loads((folder / "result.json").read_text())["trials"]["finished"] == 2
-    found = laptop(
-        *("curl", "--silent", "--json", '{"experiment_names": [], "max_results": 9}'),
-        "http://127.0.0.1:5000/api/2.0/mlflow/experiments/search",
-    )
-    experiments = json.loads(found.stdout)["experiments"]
-    assert "ssranking" in {experiment["name"] for experiment in experiments}
-    # Pictures and the model went to the bucket, through the server.
-    assert list((bucket / "mlflow").rglob("model.safetensors"))
-
-
 def test_a_round_by_cron_runs_its_line(head):
     node, _ = head
     (line,) = re.findall(r"^# 0 \* \* \* \* (.*)$", cluster_config()["metadata"]["rounds"], re.M)
