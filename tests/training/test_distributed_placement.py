@@ -5,11 +5,12 @@ import queue
 import pytest
 import torch
 
-from rankloop.errors import StorageError
+from rankloop.errors import StorageError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training import distributed
+from rankloop.training.distributed_worker import sharing_workers
 from rankloop.training.loop import Report, Schedule, Worker, train
 
 
@@ -72,6 +73,25 @@ def test_workers_fit_on_the_nodes_and_leave_room(nodes, workers, data_workers, e
     assert found == expected
     assert sum(cpus // found for cpus in nodes) >= workers
     assert sum(nodes) - workers * found >= 0.25
+
+
+@pytest.mark.parametrize(
+    ("workers", "rows", "expected"),
+    [(4, [16, 8], 4), (3, [16, 8], 2), (3, [9, 6], 3), (5, [7, 5], 1), (1, [3], 1)],
+)
+def test_as_many_share_a_step_as_its_rows_can_be_divided_among(workers, rows, expected):
+    assert sharing_workers(workers, rows) == expected
+
+
+def test_what_was_tried_again_in_vain_is_named():
+    bug = TrainingError("Traceback ...\nTypeError: no such argument")
+    ended = TrainingError("workers were lost 4 times")
+    with pytest.raises(TrainingError, match="4 times; the last time with: TypeError: no such"):
+        distributed._raise_last([(bug, True), (bug, True), (ended, False)], survived=True)
+    with pytest.raises(TrainingError, match=r"^workers were lost 4 times$"):
+        distributed._raise_last([(ended, False)], survived=True)
+    # Over the next time: no failure.
+    distributed._raise_last([(bug, True)], survived=True)
 
 
 def test_workers_that_make_their_rows_themselves_take_all_there_is():

@@ -82,8 +82,8 @@ def train_distributed(
             on_step=paced(on_step),
         )
         return
-    rows = [stream.rows_per_step for stream in method.streams(config, data, seed).values()]
-    for stream in method.streams(config, data, seed).values():
+    streams = method.streams(config, data, seed).values()
+    for stream in streams:
         worker_items(stream, 0, workers)
     forget_attempts(folder)
     # Train looks for lost workers this often (default 2 s); starting up waits for it too.
@@ -116,7 +116,7 @@ def train_distributed(
             "data_workers": data_workers,
             "threads": max(1, int(cpus)),
             "messages": messages,
-            "rows": rows,
+            "rows": [stream.rows_per_step for stream in streams],
         },
         torch_config=AddressedTorchConfig(),
         scaling_config=ScalingConfig(
@@ -162,10 +162,13 @@ def train_distributed(
 def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> None:
     # A storage that was away for a moment, say, is no failure once the run has ended well.
     final = [failure for failure, tried_again in failures if not (survived and tried_again)]
+    causes = [failure for failure, tried_again in failures if tried_again]
+    if final and survived and causes:
+        # What was tried again is why nothing more was.
+        why = str(causes[-1]).strip().splitlines()[-1]
+        raise TrainingError(f"{final[0]}; the last time with: {why}") from causes[-1]
     if final:
-        # What was tried again may be why nothing more was.
-        causes = [failure for failure, tried_again in failures if tried_again]
-        raise final[0] from (causes[-1] if survived and causes else None)
+        raise final[0]
 
 
 def _fit(trainer: Any) -> None:
@@ -211,9 +214,9 @@ def cpus_per_worker(
     shares = {cpus / k for cpus, _ in sizes for k in range(1, workers + 1)}
     # Where nothing fits, a modest wish is what an autoscaling cluster can answer.
     share = max((share for share in shares if places(share) >= workers), default=2.0)
-    # Train counts by dividing what it has reserved: fractions must add up exactly.
     if data_workers:
         share = max(share - data_workers, share / 2)
+    # Train counts by dividing what it has reserved: fractions must add up exactly.
     return math.floor(share * 64) / 64 or share
 
 

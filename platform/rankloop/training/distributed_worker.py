@@ -38,7 +38,8 @@ def _joined(arguments: dict[str, Any]) -> Worker | None:
     """Return this process's place among those that share the steps; None if it has none.
 
     Raises:
-        TrainingError: on all of them, see `begin_attempt`.
+        TrainingError: on the first alone, see `begin_attempt`; the others have no part then.
+        StorageError: as above.
     """
     import ray.train
     from ray.train.torch import get_device
@@ -51,17 +52,18 @@ def _joined(arguments: dict[str, Any]) -> Worker | None:
     if rank >= sharing:
         return None
     worker = Worker(get_device(), rank, sharing, group)
-    refused: TrainingError | None = None
+    refused: RankloopError | None = None
     if rank == 0:
         try:
             begin_attempt(arguments["folder"], sharing)
-        except TrainingError as error:
+        except RankloopError as error:
+            # One that raised without telling would leave the others waiting.
             refused = error
     flag = torch.tensor(float(refused is not None), device=worker.device)
     worker.all_reduce(flag)
-    if flag:
-        raise refused or TrainingError("the first worker refused to begin again")
-    return worker
+    if refused is not None:
+        raise refused
+    return None if flag else worker
 
 
 def work(arguments: dict[str, Any]) -> None:
