@@ -21,12 +21,11 @@ from rankloop.comparison_job import (
     compare_on_splits,
     split_data,
 )
-from rankloop.datasets.loaders import file_loader
 from rankloop.datasets.readers import read_sources
 from rankloop.datasets.transfer import tested_on
 from rankloop.errors import ConfigError
 from rankloop.methods.counting import COUNTING
-from rankloop.methods.method import TrainingData
+from rankloop.methods.file_data import file_data
 from rankloop.strategy_comparison import compare_strategies
 from rankloop.training.experiment import Prepared, describe, prepare_data
 from rankloop.tuning.comparison import Row
@@ -288,7 +287,7 @@ def _tested_on(options: Any) -> Any:
         dataset = replace(dataset, name=f"{others}, tested on {last}")
         print("of these, for transfer (test images of other sources are left out):")
         print(describe(dataset, COUNTING.learns_from), flush=True)
-        return Prepared(TrainingData(dataset, file_loader(dataset, None)), None)
+        return Prepared(file_data(dataset, None), None)
 
     return prepare
 

@@ -15,6 +15,7 @@ LEVELS = [
     {"redaction"},
     {
         *("errors", "randomness", "progress", "filesystems", "npy", "signals", "memory"),
+        "reading",
         *("plain_columns", "spreadsheets"),
     },
     {"packed"},

@@ -1,10 +1,13 @@
 from pathlib import Path
+from typing import Any, ClassVar
 
+import fsspec
 import pyarrow.fs as pafs
 import pytest
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 import rankloop.filesystems as module
-from rankloop.filesystems import join_uri, open_uri
+from rankloop.filesystems import join_uri, open_at_random, open_uri
 
 
 def test_a_name_below_a_folder_keeps_the_options_at_the_end():
@@ -36,6 +39,34 @@ def test_what_fsspec_knows():
         stream.write(b"hello")
     again, path = open_uri("memory://rankloop-filesystems/a.txt")
     assert again.open_input_stream(path).read() == b"hello"
+
+
+class RangesFile(AbstractBufferedFile):
+    """A remote file of which parts are fetched."""
+
+    fetched: ClassVar[list[tuple[int, int]]] = []
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        self.fetched.append((start, end))
+        return bytes(end - start)
+
+
+class Ranges(AbstractFileSystem):
+    """A file system of one file of 20 MB."""
+
+    protocol = "ranges"
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> RangesFile:
+        return RangesFile(self, path, mode, size=20_000_000, **options)
+
+
+def test_nothing_is_read_ahead_of_a_file_opened_at_random():
+    fsspec.register_implementation("ranges", Ranges, clobber=True)
+    file = open_at_random("ranges://x")
+    for place in (1_000, 9_000_000):
+        file.seek(place)
+        assert len(file.read(10)) == 10
+    assert RangesFile.fetched == [(1_000, 1_010), (9_000_000, 9_000_010)]
 
 
 def test_one_connection_for_all_objects_of_a_bucket(s3_folder: str):

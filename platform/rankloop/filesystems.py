@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote
 
 import fsspec
+import pyarrow as pa
 import pyarrow.fs as pafs
 from tenacity import (
     RetryCallState,
@@ -21,6 +22,8 @@ from rankloop.redaction import without_passwords
 
 # pyarrow's own clients; it knows best what is wrong with one of their URIs.
 PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
+# Reads that a process may have under way at once.
+CONNECTIONS = 64
 # Storage that is away for longer ends a job, which goes on when it is started again.
 PATIENCE_SECONDS = 300.0
 _LONGEST_WAIT = 30.0
@@ -59,8 +62,24 @@ def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
     return filesystem, f"{root.rstrip('/')}/{unquote(path)}".rstrip("/") or "/"
 
 
+def open_at_random(uri: str) -> pa.NativeFile:
+    """Open a file to read parts of it in any order: nothing is read ahead, nor kept.
+
+    Raises:
+        OSError, ValueError, ImportError: it does not exist, or as `open_uri`.
+    """
+    filesystem, path = open_uri(uri)
+    if isinstance(filesystem, pafs.PyFileSystem):
+        # By default fsspec reads 5 MB ahead of whatever it is asked for.
+        file = filesystem.handler.fs.open(path, "rb", cache_type="none")
+        return pa.PythonFile(file, mode="r")
+    return filesystem.open_input_file(path)
+
+
 @lru_cache(maxsize=64)
 def _connected(root: str) -> tuple[pafs.FileSystem, str]:
+    # pyarrow has no more connections than threads, of which it begins with 8.
+    pa.set_io_thread_count(max(pa.io_thread_count(), CONNECTIONS))
     filesystem, path = pafs.FileSystem.from_uri(root)
     return filesystem, path
 

@@ -4,24 +4,31 @@ A million small files in object storage cost a request each. In shards, files th
 together come together.
 """
 
-import bisect
+import io
 import threading
+import zlib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rankloop.filesystems import open_uri
+from rankloop.filesystems import open_at_random
 from rankloop.plain_columns import check_plain
 
 PREFIX = "pack:"
 COLUMN = "bytes"
 # Read at once: enough for a request to be worth it, little enough to waste on one image.
 _GROUP_BYTES = 256 * 2**10
-_OPEN_SHARDS = 64
 _GROUPS = 64
+# A shard's footer takes 0.8 MB as Parquet's objects and some 7 kB as compressed bytes: a pack of a
+# million images has a thousand, of which each is asked for again and again in a random order, and
+# each would take two more reads from a bucket.
+_KNOWN_SHARDS = 16384
+_PARSED_SHARDS = 64
 
 
 def packed_uri(shard: str, row: int) -> str:
@@ -63,41 +70,47 @@ def read_packed(uri: str) -> bytes:
     shard, mark, row = uri.removeprefix(PREFIX).rpartition("#")
     if not mark or not row.isdecimal():
         raise ValueError(f"{uri} does not end with # and a row number")
-    opened = _open(shard)
+    known = _known(shard)
     place = int(row)
-    group = bisect.bisect_right(opened.starts, place) - 1
-    if place >= opened.rows:
-        raise ValueError(f"{shard} holds {opened.rows} files, not one with number {place}")
-    content: bytes = _group(shard, group)[place - opened.starts[group]].as_py()
+    if place >= known.rows:
+        raise ValueError(f"{shard} holds {known.rows} files, not one with number {place}")
+    group = int(np.searchsorted(known.starts, place, side="right")) - 1
+    content: bytes = _group(shard, group)[place - int(known.starts[group])].as_py()
     return content
 
 
 class _Shard:
-    """An open shard; Parquet readers are not safe to share among threads without a lock."""
+    """What is kept of a shard: its file if that is remote, where its groups begin, its footer."""
 
     def __init__(self, shard: str) -> None:
-        if "://" in shard:
-            filesystem, path = open_uri(shard)
-            self.file = pq.ParquetFile(filesystem.open_input_file(path))
-        else:
-            self.file = pq.ParquetFile(shard)
-        check_plain(self.file.schema_arrow)
-        self.lock = threading.Lock()
-        self.starts, self.rows = [], 0
-        for group in range(self.file.num_row_groups):
-            self.starts.append(self.rows)
-            self.rows += self.file.metadata.row_group(group).num_rows
-
-    def read(self, group: int) -> pa.ChunkedArray:
-        with self.lock:
-            return self.file.read_row_group(group, columns=[COLUMN])[COLUMN]
+        self.source = open_at_random(shard) if "://" in shard else shard
+        file = pq.ParquetFile(self.source)
+        check_plain(file.schema_arrow)
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        self.starts = np.cumsum([0, *sizes])[:-1]
+        self.rows = sum(sizes)
+        footer = io.BytesIO()
+        file.metadata.write_metadata_file(footer)
+        self.footer = zlib.compress(footer.getvalue())
+        # Where a file of fsspec's is read moves its place.
+        native = not isinstance(self.source, pa.PythonFile)
+        self.lock = nullcontext() if native else threading.Lock()
 
 
-@lru_cache(maxsize=_OPEN_SHARDS)
-def _open(shard: str) -> _Shard:
+@lru_cache(maxsize=_KNOWN_SHARDS)
+def _known(shard: str) -> _Shard:
     return _Shard(shard)
+
+
+@lru_cache(maxsize=_PARSED_SHARDS)
+def _parsed(shard: str) -> pq.FileMetaData:
+    return pq.read_metadata(io.BytesIO(zlib.decompress(_known(shard).footer)))
 
 
 @lru_cache(maxsize=_GROUPS)
 def _group(shard: str, group: int) -> pa.ChunkedArray:
-    return _open(shard).read(group)
+    known = _known(shard)
+    with known.lock:
+        # A reader of its own, as threads cannot share one.
+        file = pq.ParquetFile(known.source, metadata=_parsed(shard))
+        return file.read_row_group(group, columns=[COLUMN])[COLUMN]

@@ -45,7 +45,7 @@ def away(folder: Path, name: str = "") -> Iterator[None]:
     there = folder / name
     hidden = there.with_name("away")
     there.rename(hidden)
-    prepare._photograph.cache_clear()
+    prepare._recent.photograph.cache_clear()
     try:
         yield
     finally:

@@ -130,6 +130,7 @@ def size_of(data: TrainingData, rates: dict[str, float], trials: int, steps: int
         data_workers=0,
         head_cores=cores,
         # A disk of this machine, whose files are in memory.
+        reads_at_once=1,
         read_seconds=0.0,
         bytes_per_second=1e10,
         node_bytes_per_second=1e10,

@@ -65,6 +65,19 @@ def test_batches_are_the_rows_of_each_step():
         assert batch["a"]["images"][3].unique().tolist() == [16 * step + 3]
 
 
+def test_rows_that_are_made_at_once_are_the_same():
+    together = threading.Barrier(2, timeout=20)
+
+    def row(step, item):
+        together.wait()
+        return number_row("a", step, item)
+
+    found = list(plain_batches({"a": ExampleStream(4, row)}, 0, 3, reads_at_once=2))
+    alone = list(plain_batches({"a": ExampleStream(4, partial(number_row, "a"))}, 0, 3))
+    assert len(found) == 3
+    assert all(map(same, found, alone))
+
+
 def test_stack_puts_the_row_first():
     stacked = stack([number_row("a", 0, item) for item in range(3)])
     assert {name: tuple(tensor.shape) for name, tensor in stacked.items()} == {

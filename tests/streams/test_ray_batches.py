@@ -44,9 +44,11 @@ def plain():
     return found
 
 
-@pytest.mark.parametrize("data_workers", [1, 2])
-def test_the_first_thousand_rows_are_the_same_bytes(plain, data_workers):
-    found = images(ray_batches(streams(), 0, STEPS, data_workers=data_workers))
+@pytest.mark.parametrize(("data_workers", "reads_at_once"), [(1, 1), (2, 1), (2, 8)])
+def test_the_first_thousand_rows_are_the_same_bytes(plain, data_workers, reads_at_once):
+    found = images(
+        ray_batches(streams(), 0, STEPS, data_workers=data_workers, reads_at_once=reads_at_once)
+    )
     assert len(found) == STEPS
     for ours, theirs in zip(plain, found, strict=True):
         assert theirs.dtype == torch.uint8

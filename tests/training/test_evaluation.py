@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,21 @@ def test_images_that_vanish_are_left_out(graded, monkeypatch):
     assert found.metrics["srocc"] == pytest.approx(-1.0)
     # Pairs with a vanished image are left out too.
     assert found.metrics["pair_accuracy"] == 0.0
+
+
+def test_remote_images_are_read_at_once_and_scored_in_order(graded):
+    together = threading.Barrier(3, timeout=20)
+
+    def load(row):
+        together.wait()
+        return graded.load(row)
+
+    rows = np.arange(17, 11, -1)
+    found = predict_rows(
+        BRIGHT, None, MODEL, replace(graded, load=load, reads_at_once=3), rows, CPU
+    )
+    assert found[0].tolist() == rows.tolist()
+    assert found[1].tolist() == [10 * (row + 1) for row in rows]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -73,8 +73,9 @@ def test_more_gpus_than_trials_help_nothing():
 def test_a_million_photographs_read_about_what_their_steps_ask_for():
     size = SweepSize(packed=False, validation_photos=0)
     found = estimate(size)
-    assert found.reads == 100 * 3000 * 240 + 1_000_000
-    assert found.bytes_read == pytest.approx(found.reads * 150_000)
+    # Of each its size is asked for, too.
+    assert found.reads == 2 * (100 * 3000 * 240 + 1_000_000)
+    assert found.bytes_read == pytest.approx(found.reads / 2 * 150_000)
 
 
 def test_small_photographs_in_a_pack_bring_their_neighbours():
@@ -93,7 +94,7 @@ def test_a_pack_that_fits_the_kept_groups_is_read_once():
 def test_groups_are_those_of_packs():
     assert packed._GROUP_BYTES == module.GROUP_BYTES
     assert packed._GROUPS == module.GROUPS_KEPT
-    assert packed._OPEN_SHARDS == module.SHARDS_OPEN
+    assert packed._PARSED_SHARDS == module.SHARDS_PARSED
     assert pack.SHARD_BYTES == module.SHARD_BYTES
 
 

@@ -18,10 +18,10 @@ from rankloop.active.labels import Answer, Label, answers_of, labels_of
 from rankloop.active.selection import Strategy
 from rankloop.datasets.arrow import with_column
 from rankloop.datasets.dataset import Dataset, split_indices
-from rankloop.datasets.loaders import file_loader
 from rankloop.errors import DamagedFileError, StorageError
 from rankloop.methods import find_method
 from rankloop.methods.configuration import make_config
+from rankloop.methods.file_data import file_data
 from rankloop.methods.method import Method, TrainingData
 from rankloop.plain_columns import check_plain
 from rankloop.storage import Folder, read_parquet
@@ -252,8 +252,8 @@ class Campaign:
         A pair that as many call better as worse has no order.
         """
         dataset = self._with_orders(labels) if self.asks_pairs else self._with_scores(labels)
-        load = file_loader(dataset, self.method.image_size(self.config))
-        return TrainingData(dataset, load, unlabelled=self._unlabelled)
+        data = file_data(dataset, self.method.image_size(self.config))
+        return replace(data, unlabelled=self._unlabelled)
 
     def _with_orders(self, labels: Mapping[str, Label]) -> Dataset:
         names, known = self.image_names, self.dataset.pairs

@@ -15,6 +15,8 @@ from rankloop.datasets.part import Part
 from rankloop.datasets.prepare import prepare
 from rankloop.datasets.readers import read_sources
 from rankloop.datasets.splits import SplitName
+from rankloop.filesystems import CONNECTIONS
+from rankloop.reading import reads_at_once
 
 # Share of the machine's memory that decoded images may take; more is decoded as it is needed.
 MEMORY_SHARE = 0.2
@@ -121,11 +123,13 @@ def open_data(
         split=options.split,
         learns_from=learns_from,
     )
+    cores = os.cpu_count() or 1
+    reads = cores * reads_at_once(dataset.images["uri"])
     return prepare(
         dataset,
         image_size,
         max_bytes=int(MEMORY_SHARE * psutil.virtual_memory().total),
-        threads=os.cpu_count() or 1,
+        threads=max(cores, min(reads, CONNECTIONS)),
         least_side=least_side,
         labels=learns_from,
         on_progress=on_progress,

@@ -1,5 +1,6 @@
 """From rows of a dataset to pixels."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,17 +43,25 @@ def load_image(row: Mapping[str, Any], size: int | None) -> np.ndarray:
         ImageError: the image cannot be read, or the crop leaves the photograph.
     """
     if size is None:
-        photograph = _photograph(row["uri"], row["longest_side"])
+        photograph = _recent.photograph(row["uri"], row["longest_side"])
         return _blurred(photograph if row["crop"] is None else crop(photograph, *row["crop"]), row)
     return _blurred(load(row["uri"], row["crop"], size, row["longest_side"]), row)
 
 
-# Crops of one photograph are often asked for one after the other.
-@lru_cache(maxsize=2)
 def _photograph(uri: str, longest_side: int | None) -> np.ndarray:
     photograph = load_whole(uri, None, longest_side)
     photograph.setflags(write=False)
     return photograph
+
+
+class _Recent(threading.local):
+    """What a thread has read last: crops of one photograph are often asked for in a row."""
+
+    def __init__(self) -> None:
+        self.photograph = lru_cache(maxsize=2)(_photograph)
+
+
+_recent = _Recent()
 
 
 def prepare(

@@ -22,11 +22,13 @@ class TrainingData:
             method has one; raises ImageError.
         unlabelled: rows of the training split that count as unlabelled, int (n,), whatever became
             known of them since; None for those without a score.
+        reads_at_once: images that a process loads at once: 1 unless they come from remote storage.
     """
 
     dataset: Dataset
     load: Callable[[int], np.ndarray]
     unlabelled: np.ndarray | None = None
+    reads_at_once: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from rankloop.errors import ConfigError
 from rankloop.methods.method import Batch, ExampleStream, Streams
+from rankloop.reading import in_order
 
 _AHEAD = 2
 
@@ -35,17 +37,24 @@ def stack(rows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 
 
 def plain_batches(
-    streams: Streams, start: int, stop: int, rank: int = 0, workers: int = 1
+    streams: Streams,
+    start: int,
+    stop: int,
+    rank: int = 0,
+    workers: int = 1,
+    *,
+    reads_at_once: int = 1,
 ) -> Iterator[Batch]:
     """Yield the batch of each step in [start, stop), made ahead by a thread of this process.
 
-    The thread and the training step overlap, since OpenCV and torch release Python's lock.
+    The thread and the training step overlap, since OpenCV and torch release Python's lock. Several
+    rows are made at once where ``reads_at_once`` says so.
     """
     items = {name: worker_items(stream, rank, workers) for name, stream in streams.items()}
 
     def make(step: int) -> Batch:
         return {
-            name: stack([stream.row(step, item) for item in items[name]])
+            name: stack(list(in_order(partial(stream.row, step), items[name], reads_at_once)))
             for name, stream in streams.items()
             if stream.steps(step, step + 1)
         }

@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rankloop.errors import DataError
 from rankloop.methods.method import Batch, ExampleStream, Streams
+from rankloop.reading import in_order
 from rankloop.streams.batches import worker_items
 
 # A dataset is planned as a whole before its first row comes: long runs are planned in parts.
@@ -33,6 +34,7 @@ def ray_batches(
     workers: int = 1,
     *,
     data_workers: int,
+    reads_at_once: int = 1,
     in_group: bool = False,
 ) -> Iterator[Batch]:
     """Yield the batch of each step in [start, stop), made ahead by Ray Data tasks.
@@ -48,6 +50,7 @@ def ray_batches(
         rank: this worker among the data-parallel ones.
         workers: number of data-parallel workers; each gets its share of every step's rows.
         data_workers: tasks per stream that make rows at once.
+        reads_at_once: rows that each of them makes at once, where images are waited for.
         in_group: run the tasks in this process's placement group (`group_cpus` more in it),
             rather than where the cluster has room.
 
@@ -59,7 +62,16 @@ def ray_batches(
         last = min(first + STEPS_PER_DATASET, stop)
         used = {name: stream.steps(first, last) for name, stream in streams.items()}
         iterators = {
-            name: iter(_rows(streams[name], steps, rank, workers, data_workers, in_group))
+            name: iter(
+                _rows(
+                    streams[name],
+                    steps,
+                    worker_items(streams[name], rank, workers),
+                    data_workers=data_workers,
+                    reads_at_once=reads_at_once,
+                    in_group=in_group,
+                )
+            )
             for name, steps in used.items()
             if steps
         }
@@ -77,13 +89,13 @@ def group_cpus(streams: int, data_workers: int) -> float:
 def _rows(
     stream: ExampleStream,
     steps: range,
-    rank: int,
-    workers: int,
+    items: range,
+    *,
     data_workers: int,
+    reads_at_once: int,
     in_group: bool,
 ) -> Iterator[dict[str, torch.Tensor]]:
     start, stop = steps.start, steps.stop
-    items = worker_items(stream, rank, workers)
     step_bytes = len(items) * _row_bytes(stream, start, items[0])
     per_block = min(max(1, BLOCK_BYTES // step_bytes), BLOCK_STEPS)
     per_task = min(max(per_block, TASK_BYTES // step_bytes), TASK_STEPS)
@@ -93,7 +105,8 @@ def _rows(
         first = int(numbers["first"][0])
         last = min(first + per_task, stop)
         for block in range(first, last, per_block):
-            yield _block(stream, range(block, min(block + per_block, last)), items)
+            some = range(block, min(block + per_block, last))
+            yield _block(stream, some, items, reads_at_once)
 
     # Ray Data joins what a task yields until it is larger than this, then cuts at 1.5 times this:
     # a block is exactly what was yielded, and neither joined nor cut.
@@ -125,11 +138,14 @@ def _row_bytes(stream: ExampleStream, step: int, item: int) -> int:
         raise DataError(f"{type(error).__name__}: {error}") from error
 
 
-def _block(stream: ExampleStream, steps: range, items: range) -> dict[str, np.ndarray]:
+def _block(
+    stream: ExampleStream, steps: range, items: range, reads_at_once: int
+) -> dict[str, np.ndarray]:
     places = [(step, item) for step in steps for item in items]
     columns: dict[str, np.ndarray] = {}
-    for number, place in enumerate(places):
-        for name, value in stream.row(*place).items():
+    rows = in_order(lambda place: stream.row(*place), places, reads_at_once)
+    for number, row in enumerate(rows):
+        for name, value in row.items():
             if not number:
                 columns[name] = np.empty((len(places), *value.shape), value.dtype)
             columns[name][number] = value

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rankloop import errors
@@ -76,7 +77,7 @@ def train_distributed(
             folder,
             seed=seed,
             schedule=schedule,
-            open_streams=plain_batches,
+            open_streams=partial(plain_batches, reads_at_once=data.reads_at_once),
             start=start,
             on_report=lambda report: on_report(report) is not False,
             on_step=paced(on_step),

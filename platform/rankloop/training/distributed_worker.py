@@ -76,6 +76,7 @@ def work(arguments: dict[str, Any]) -> None:
     messages = arguments["messages"]
     torch.set_num_threads(arguments["threads"])
     data_workers = arguments["data_workers"]
+    reads = arguments["data"].reads_at_once
     worker: Worker | None = None
     try:
         worker = _joined(arguments)
@@ -91,7 +92,9 @@ def work(arguments: dict[str, Any]) -> None:
             seed=arguments["seed"],
             schedule=arguments["schedule"],
             open_streams=(
-                partial(ray_batches, data_workers=data_workers) if data_workers else plain_batches
+                partial(ray_batches, data_workers=data_workers, reads_at_once=reads)
+                if data_workers
+                else partial(plain_batches, reads_at_once=reads)
             ),
             worker=worker,
             start=arguments["start"],

@@ -13,6 +13,7 @@ from rankloop.errors import ImageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.methods.views import mean_scores
 from rankloop.metrics import mae, pair_accuracy, plcc, rmse, srocc
+from rankloop.reading import in_order
 from rankloop.training.count_errors import error_metrics
 
 BATCH = 32
@@ -88,17 +89,21 @@ def predict_rows(
     model.eval()
     kept: list[int] = []
     scores: list[np.ndarray] = []
+
+    def read(row: int) -> np.ndarray | None:
+        try:
+            return _views(method, data, row, config)
+        except ImageError:
+            # Vanished since the images were checked.
+            return None
+
     for start in range(0, len(rows), BATCH):
-        images = []
-        for row in rows[start : start + BATCH]:
-            try:
-                images.append(_views(method, data, int(row), config))
-            except ImageError:
-                # Vanished since the images were checked.
-                continue
-            kept.append(int(row))
-        if images:
-            scores.append(mean_scores(method, model, images, device))
+        some = rows[start : start + BATCH].tolist()
+        views = dict(zip(some, in_order(read, some, data.reads_at_once), strict=True))
+        found = {row: seen for row, seen in views.items() if seen is not None}
+        if found:
+            kept.extend(found)
+            scores.append(mean_scores(method, model, list(found.values()), device))
     model.train(was_training)
     return np.array(kept, np.int64), np.concatenate(scores) if scores else np.empty(0, np.float32)
 

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from rankloop.datasets.dataset import SPLITS, Dataset, Labels
-from rankloop.datasets.loaders import array_loader, file_loader
+from rankloop.datasets.loaders import array_loader
 from rankloop.datasets.options import DataOptions, open_data
+from rankloop.methods.file_data import file_data
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import counter
 from rankloop.storage import Folder, open_folder
@@ -60,8 +61,10 @@ def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
             on_progress=progress,
         )
     print(describe(dataset, method.learns_from), flush=True)
-    load = file_loader(dataset, image_size) if array is None else array_loader(array)
-    data = TrainingData(dataset, load)
+    if array is None:
+        data = file_data(dataset, image_size)
+    else:
+        data = TrainingData(dataset, array_loader(array))
     # Data that the method cannot learn from are refused before Ray starts.
     method.streams(config, data, options.seed)
     return Prepared(data, array)

@@ -8,12 +8,16 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict
 
+from rankloop.filesystems import CONNECTIONS
+from rankloop.reading import REMOTE_READS
+
 # Of rankloop.packed: photographs come in groups of so many bytes, and a process keeps so many.
 GROUP_BYTES, GROUPS_KEPT = 256 * 2**10, 64
-# Shards of so many bytes stay open, so many of them. Opening another one takes two more reads, of
-# its size and of its footer, and a core's time (measured: 1.3 ms).
-SHARD_BYTES, SHARDS_OPEN, OPENING_READS, FOOTER_BYTES = 128 * 2**20, 64, 2, 64 * 2**10
-OPENING_SECONDS = 0.0013
+# Footers of so many shards of so many bytes stay parsed; parsing another one takes a core's time
+# (measured).
+SHARD_BYTES, SHARDS_PARSED, PARSING_SECONDS = 128 * 2**20, 64, 0.0007
+# A file of its own is asked for its size first.
+PLAIN_READS = 2.0
 # One core drives the GPU and the training loop; the others make examples.
 LOOP_CORES = 1.0
 
@@ -87,6 +91,9 @@ class SweepSize(BaseModel):
     """Bytes per second of one read. Assumed."""
     node_bytes_per_second: Positive = 1.25e9
     """Bytes per second that a machine takes in: 10 Gbit/s. Assumed."""
+    reads_at_once: Count = REMOTE_READS
+    """Photographs that a task, or a trial's own process, reads at once: so many from a bucket, 1
+    from a disk."""
     reads_per_second: Positive = 5500.0
     """Reads per second that the bucket answers, of one prefix. Assumed."""
     trial_seconds: NotNegative = 30.0
@@ -155,9 +162,11 @@ def estimate(size: SweepSize) -> Estimate:
     parts = _parts(size, at_once)
     step = max(parts.values())
     looks = size.share_trained * size.evaluations + 1
-    # The trial's own process reads and decodes them, one after the other.
+    # The trial's own process reads, decodes and scores them, one of these after the other.
     validation = size.validation_photos * (
-        _photo_seconds(size) + _decode_seconds(size) + 1.0 / size.scored_per_second
+        _photo_seconds(size) / size.reads_at_once
+        + _decode_seconds(size)
+        + 1.0 / size.scored_per_second
     )
     steps = size.share_trained * size.steps
     trial = size.trial_seconds + steps * step + looks * validation
@@ -195,9 +204,10 @@ def estimate(size: SweepSize) -> Estimate:
 def _first_look(size: SweepSize) -> tuple[float, float]:
     """Reads and seconds of checking every photograph, in their order: a group's come together."""
     total = size.photos * size.bytes_per_photo
-    reads = total / _read_bytes(size)
+    reads = total / _read_bytes(size) * (1.0 if size.packed else PLAIN_READS)
     wait = reads * size.read_seconds + total / size.bytes_per_second
-    return reads, (wait + size.photos / size.decoded_per_second) / size.head_cores
+    at_once = max(size.head_cores, min(size.head_cores * size.reads_at_once, CONNECTIONS))
+    return reads, max(wait / at_once, size.photos / size.decoded_per_second / size.head_cores)
 
 
 def _parts(size: SweepSize, at_once: int) -> dict[str, float]:
@@ -215,7 +225,7 @@ def _parts(size: SweepSize, at_once: int) -> dict[str, float]:
     return {
         "network": network,
         "cores": cores,
-        "tasks": (work + waiting) / tasks,
+        "tasks": (work + waiting / size.reads_at_once) / tasks,
         "link": on_node * read / size.node_bytes_per_second,
         "bucket": at_once * reads / size.reads_per_second,
     }
@@ -230,11 +240,10 @@ def _core_seconds(size: SweepSize) -> float:
 def _per_photo(size: SweepSize) -> tuple[float, float]:
     """Reads and bytes that one photograph takes, drawn at random from all."""
     if not size.packed:
-        return 1.0, size.bytes_per_photo
+        return PLAIN_READS, size.bytes_per_photo
     group = _read_bytes(size)
     missed = max(0.0, 1.0 - GROUPS_KEPT * group / (size.photos * size.bytes_per_photo))
-    opened = missed * _closed(size)
-    return missed + opened * OPENING_READS, missed * group + opened * FOOTER_BYTES
+    return missed, missed * group
 
 
 def _read_bytes(size: SweepSize) -> float:
@@ -245,15 +254,11 @@ def _read_bytes(size: SweepSize) -> float:
     return max(size.bytes_per_photo, GROUP_BYTES - size.bytes_per_photo / 2)
 
 
-def _closed(size: SweepSize) -> float:
-    """Share of the shards that are not open."""
-    return max(0.0, 1.0 - SHARDS_OPEN * SHARD_BYTES / (size.photos * size.bytes_per_photo))
-
-
 def _decode_seconds(size: SweepSize) -> float:
     """Seconds of a core that one photograph takes."""
-    opening = OPENING_SECONDS * _closed(size) if size.packed else 0.0
-    return opening + 1.0 / size.decoded_per_second
+    total = size.photos * size.bytes_per_photo
+    unparsed = max(0.0, 1.0 - SHARDS_PARSED * SHARD_BYTES / total) if size.packed else 0.0
+    return unparsed * PARSING_SECONDS + 1.0 / size.decoded_per_second
 
 
 def _photo_seconds(size: SweepSize) -> float:

@@ -128,6 +128,7 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
         return True
 
     resolved = None
+    reads = context.data.reads_at_once
     try:
         resolved = context.run_config(config["values"])
         begin_attempt(context.run_folder(config["name"]), workers=1)
@@ -139,9 +140,14 @@ def _train_one(config: dict[str, Any], context: RunContext) -> None:
             seed=config["seed"],
             schedule=context.schedule,
             open_streams=(
-                partial(ray_batches, data_workers=context.data_workers, in_group=True)
+                partial(
+                    ray_batches,
+                    data_workers=context.data_workers,
+                    reads_at_once=reads,
+                    in_group=True,
+                )
                 if context.data_workers
-                else plain_batches
+                else partial(plain_batches, reads_at_once=reads)
             ),
             on_report=report,
         )
