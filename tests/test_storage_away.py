@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from rankloop import filesystems
+from rankloop import filesystems, locking
 from rankloop.datasets.locations import list_files
 from rankloop.errors import ImageError, MissingFileError, StorageError
 from rankloop.filesystems import join_uri
 from rankloop.images import read_bytes
+from rankloop.locking import LOCK_NAME, locked
 from rankloop.storage import open_folder
 from rankloop.training.checkpoints import Checkpoint, load_latest, save_checkpoint, step_name
 
@@ -126,3 +127,27 @@ def test_what_will_be_the_same_the_next_time_is_said_at_once(store):
     with pytest.raises(StorageError, match="not found"):
         open_folder(other).write_bytes("a", b"")
     assert time.monotonic() - started < 5
+
+
+def test_a_folder_is_locked_when_its_storage_is_back(store):
+    folder = open_folder(store.uri) / "patient"
+    store.back_in(8)
+    with locked(folder):
+        assert folder.has(LOCK_NAME)
+    assert not folder.has(LOCK_NAME)
+
+
+def test_a_lock_does_not_wait_for_storage_that_is_away(store, monkeypatch, caplog):
+    """A beat or an end that waited could undo what another driver did meanwhile."""
+    monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.2)
+    folder = open_folder(store.uri) / "locked"
+    try:
+        with locked(folder):
+            store.away.touch()
+            time.sleep(1.0)
+            begun = time.monotonic()
+    finally:
+        store.away.unlink()
+    # pyarrow itself tries for some 6 s, once for the beat and once for the end.
+    assert time.monotonic() - begun < 30
+    assert "trying again" not in caplog.text

@@ -96,7 +96,11 @@ def join_uri(folder: str, name: str) -> str:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error says that storage cannot be reached for the moment, not what is in it."""
+    """Whether an error, or what it was raised from, says that storage cannot be reached for the
+    moment, not what is in it.
+    """
+    if error.__cause__ is not None and is_away(error.__cause__):
+        return True
     if isinstance(error, (ConnectionError, TimeoutError)):
         return True
     return isinstance(error, OSError) and bool(_AWAY.search(str(error)))

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from rankloop.errors import DamagedFileError, LockedError, MissingFileError, StorageError
+from rankloop.filesystems import patiently
 from rankloop.storage import Folder, explained
 
 LOCK_NAME = "lock.json"
@@ -44,6 +45,9 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     Raises:
         LockedError: another live driver holds it.
     """
+    # A lock that is written, or a beat that is sent, minutes after it was looked at could undo
+    # another driver's.
+    folder = folder.impatient
     mine = _held_by_this_process(folder, time.monotonic() + patience)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
@@ -61,11 +65,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
 
 def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
     while True:
-        mine = {**_identity(), "heartbeat": time.time()}
         try:
-            with _alone(folder):
-                _acquire(folder, mine)
-            return mine
+            return patiently(f"lock {folder}", lambda: _acquire(folder))
         except LockedError:
             if time.monotonic() > until:
                 raise
@@ -108,7 +109,14 @@ def flock(file: int, operation: int = fcntl.LOCK_EX) -> None:
             raise
 
 
-def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
+def _acquire(folder: Folder) -> dict[str, Any]:
+    mine = {**_identity(), "heartbeat": time.time()}
+    with _alone(folder):
+        _take(folder, mine)
+    return mine
+
+
+def _take(folder: Folder, mine: dict[str, Any]) -> None:
     for _ in range(3):
         if _create(folder, mine):
             return

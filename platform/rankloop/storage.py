@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,14 +41,16 @@ class Folder:
         filesystem: where it is; any pyarrow filesystem (local, S3, GCS, HDFS, or fsspec's).
         path: its path within the filesystem, absolute on a local disk.
         uri: what opens it again, without user and password; a local folder's path.
+        patient: whether calls wait for a bucket that is away for the moment.
     """
 
     filesystem: pafs.FileSystem
     path: str
     uri: str
+    patient: bool = True
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.filesystem, f"{self.path}/{name}", join_uri(self.uri, name))
+        return replace(self, path=f"{self.path}/{name}", uri=join_uri(self.uri, name))
 
     def __str__(self) -> str:
         return self.uri
@@ -63,10 +65,15 @@ class Folder:
         """Whether ordinary file functions reach it on this machine."""
         return "://" not in self.uri
 
+    @property
+    def impatient(self) -> "Folder":
+        """The same folder, whose calls fail at once where they cannot be answered now."""
+        return replace(self, patient=False)
+
     def _do(self, action: str, call: Callable[[], _T]) -> _T:
         """Call something; in a bucket that is away for a while, again until it is back."""
         with explained(action):
-            return call() if self.is_local else patiently(action, call)
+            return call() if self.is_local or not self.patient else patiently(action, call)
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file so that a reader sees all of it or none, also after a power cut.

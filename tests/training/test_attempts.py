@@ -5,6 +5,7 @@ from rankloop.storage import open_folder
 from rankloop.training.attempts import (
     ATTEMPTS,
     MOST_ATTEMPTS,
+    MOST_BEGINNINGS,
     begin_attempt,
     forget_attempts,
 )
@@ -36,8 +37,17 @@ def test_a_run_that_gets_further_may_lose_its_workers_as_often_as_it_likes(folde
 
 
 def test_a_cluster_that_grows_and_shrinks_is_no_failure(folder):
-    for turn in range(3 * MOST_ATTEMPTS):
+    for turn in range(MOST_BEGINNINGS):
         begin_attempt(folder, workers=1 + turn % 2)
+
+
+def test_hosts_that_come_and_go_faster_than_checkpoints_are_not_waited_for_for_ever(folder):
+    for step in (0, 7):
+        reach(folder, step)
+        for turn in range(MOST_BEGINNINGS):
+            begin_attempt(folder, workers=1 + turn % 2)
+    with pytest.raises(TrainingError, match=f"lost {MOST_BEGINNINGS} times .* step 7: .*--checkp"):
+        begin_attempt(folder, workers=1)
 
 
 def test_a_note_cut_in_half_counts_for_nothing(folder):

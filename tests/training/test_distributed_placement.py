@@ -10,7 +10,7 @@ from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training import distributed
-from rankloop.training.distributed_worker import sharing_workers
+from rankloop.training.distributed_worker import Sharing, sharing_workers
 from rankloop.training.loop import Report, Schedule, Worker, train
 
 
@@ -43,13 +43,28 @@ def test_an_error_of_the_watcher_is_kept_and_later_reports_still_come():
         if len(seen) == 1:
             raise BrokenPipeError("nobody reads our progress")
 
-    for message in (*reports, None):
+    for message in (3, Sharing(2), *reports, None):
         messages.put(message)
-    distributed._listen(messages, watch, print, print, failures)
+
+    def count(number):
+        raise BrokenPipeError("nobody counts, either")
+
+    distributed._listen(messages, watch, count, count, failures)
     assert seen == reports
-    ((error, tried_again),) = failures
+    *others, (error, tried_again) = failures
+    assert [str(one) for one, _ in others] == ["nobody counts, either"] * 2
     assert isinstance(error, BrokenPipeError)
     assert not tried_again
+
+
+def test_what_is_tried_again_is_said(caplog):
+    messages, failures = queue.Queue(), []
+    messages.put(("TrainingError", "Traceback ...\nOSError: s3://me:secret@b is gone", True))
+    messages.put(None)
+    distributed._listen(messages, print, print, print, failures)
+    assert "tried again: OSError: s3://b is gone" in caplog.text
+    assert "secret" not in caplog.text
+    assert len(failures) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import os
 import socket
 
+import pytest
 import ray
+from ray.exceptions import RayActorError, RayTaskError
 
-from rankloop.training.network import interface_of, use_own_interface
+from rankloop.training.network import AddressedTorchConfig, interface_of, use_own_interface
 
 
 def test_the_interface_of_an_address():
@@ -20,3 +22,17 @@ def test_an_interface_that_the_user_chose_is_kept(monkeypatch):
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
     use_own_interface()
     assert os.environ["GLOO_SOCKET_IFNAME"] == interface_of("127.0.0.1")
+
+
+def test_workers_that_do_not_find_each_other_are_started_again(monkeypatch):
+    """Train starts a group again where a worker was lost, not for what one of them raised."""
+    gone = RayTaskError("setup", "Traceback\nDistNetworkError: failed to connect", OSError("gone"))
+
+    class Group:
+        def execute(self, function):
+            raise gone
+
+    config = AddressedTorchConfig()
+    with pytest.raises(RayActorError, match="did not find each other") as refused:
+        config.backend_cls().on_start(Group(), config)
+    assert refused.value.__cause__ is gone

@@ -1,5 +1,6 @@
 """The plain training loop on several workers: Ray Train around it."""
 
+import logging
 import math
 import os
 import threading
@@ -14,15 +15,17 @@ from rankloop.cluster import beside_driver, gpus_on_demand, on_cluster
 from rankloop.errors import ConfigError, StorageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import paced
+from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
-from rankloop.training.attempts import forget_attempts
+from rankloop.training.attempts import MOST_FAILURES, forget_attempts
 from rankloop.training.distributed_worker import Sharing, work
 from rankloop.training.loop import Report, Schedule, train
 
 SCRATCH = "ray-train"
 # Between two looks for hosts that have come back, or were started since.
 RESIZE_SECONDS = 30.0
+_log = logging.getLogger("rankloop")
 
 
 def train_distributed(
@@ -133,8 +136,9 @@ def train_distributed(
             name=uuid.uuid4().hex,
             storage_path=(folder / SCRATCH).path,
             storage_filesystem=folder.filesystem,
-            # Hosts may vanish as often as they like; `begin_attempt` ends what gets nowhere.
-            failure_config=FailureConfig(max_failures=-1),
+            failure_config=FailureConfig(
+                max_failures=MOST_FAILURES, controller_failure_limit=MOST_FAILURES
+            ),
         ),
     )
     failures: list[tuple[Exception, bool]] = []
@@ -156,7 +160,7 @@ def train_distributed(
         messages.shutdown()
         # They may still write there then.
         with suppress(StorageError):
-            folder.remove(SCRATCH)
+            folder.impatient.remove(SCRATCH)
     _raise_last(failures, survived)
 
 
@@ -166,7 +170,7 @@ def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> N
     causes = [failure for failure, tried_again in failures if tried_again]
     if final and survived and causes:
         # What was tried again is why nothing more was.
-        why = str(causes[-1]).strip().splitlines()[-1]
+        why = _last_of(str(causes[-1]))
         raise TrainingError(f"{final[0]}; the last time with: {why}") from causes[-1]
     if final:
         raise final[0]
@@ -229,16 +233,23 @@ def _listen(
     failures: list[Any],
 ) -> None:
     while (message := messages.get()) is not None:
-        if isinstance(message, int):
-            on_step(message)
-        elif isinstance(message, Sharing):
-            on_workers(message.workers)
-        elif isinstance(message, Report):
-            try:
+        try:
+            if isinstance(message, int):
+                on_step(message)
+            elif isinstance(message, Sharing):
+                on_workers(message.workers)
+            elif isinstance(message, Report):
                 on_report(message)
-            except Exception as error:
-                # The workers go on; what was wrong here is raised when they have ended.
-                failures.append((error, False))
-        else:
-            name, text, try_again = message
-            failures.append((getattr(errors, name)(text), try_again))
+            else:
+                name, text, try_again = message
+                failures.append((getattr(errors, name)(text), try_again))
+                if try_again:
+                    _log.warning("a worker ended, and training is tried again: %s", _last_of(text))
+        except Exception as error:
+            # The workers go on; what was wrong here is raised when they have ended.
+            failures.append((error, False))
+
+
+def _last_of(text: str) -> str:
+    """The line of a traceback that says what was wrong."""
+    return without_passwords(text.strip().splitlines()[-1])

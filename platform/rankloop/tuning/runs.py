@@ -23,7 +23,7 @@ from rankloop.redaction import without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
-from rankloop.training.attempts import begin_attempt, forget_attempts
+from rankloop.training.attempts import MOST_FAILURES, begin_attempt, forget_attempts
 from rankloop.training.loop import Report, train
 from rankloop.tuning.run_context import RunContext
 from rankloop.tuning.run_result import make_run_result
@@ -92,8 +92,7 @@ def train_runs(
                 storage_path=scratch,
                 callbacks=[tally],
                 verbose=0,
-                # Hosts may vanish as often as they like; `begin_attempt` ends what gets nowhere.
-                failure_config=tune.FailureConfig(max_failures=-1),
+                failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
             ),
         )
         tuner.fit()
