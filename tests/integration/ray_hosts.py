@@ -1,6 +1,7 @@
 """A Ray cluster on several hosts: a head with MLflow, workers, and a bucket that all can reach."""
 
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hosts import STORE, Host, Switch, network
 
@@ -152,6 +154,24 @@ class RayHosts:
         said = self.output(job)
         assert self.status(job) == "SUCCEEDED", said
         return said
+
+    def ran_on(self, task: str) -> set[str]:
+        """Return the ids of the hosts on which tasks of a name have run so far."""
+        asked = "api/v0/tasks?limit=10000&detail=true&filter_keys=name&filter_predicates=%3D"
+        found = json.loads(self._dashboard(f"{asked}&filter_values={quote(task)}"))
+        return {one["node_id"] for one in found["data"]["result"]["result"] if one["node_id"]}
+
+    def fetch(self, path: str) -> Path:
+        """Copy an object of the bucket to a local file, and return that."""
+        to = self.folder / "fetched"
+        url = f"http://{STORE}:{STORE_PORT}/{BUCKET}/{path}"
+        self.head.run("curl", "--fail", "--silent", "--show-error", "--output", str(to), url)
+        return to
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the folders below one of the bucket."""
+        url = f"http://{STORE}:{STORE_PORT}/{BUCKET}?list-type=2&delimiter=%2F&prefix={folder}%2F"
+        return re.findall(f"<Prefix>{folder}/([^<]+)/</Prefix>", self._get(url))
 
     def read_json(self, path: str) -> Any:
         """Return a JSON object of the bucket."""

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from ray_hosts import RayHosts, ray_hosts
+from safetensors.numpy import load_file
 
 from scored_photos import write_scored_photos
 
@@ -96,6 +98,53 @@ def undisturbed(
     return run
 
 
+def curves(cluster: RayHosts, output: str) -> dict[str, list[object]]:
+    """What was reported of each run of a sweep."""
+    runs = f"{folder_of(output)}/runs"
+    found = {}
+    for run in cluster.names(runs):
+        newest = max(cluster.names(f"{runs}/{run}/checkpoints"))
+        state = cluster.read_json(f"{runs}/{run}/checkpoints/{newest}/state.json")
+        found[run] = state["state"]["reports"]
+    return found
+
+
+def same_curves(cluster: RayHosts, output: str, undisturbed: str) -> None:
+    """Each run of a sweep is the same as far as it went.
+
+    How far is successive halving's decision, which depends on the order in which runs report.
+    """
+    found, whole = curves(cluster, output), curves(cluster, undisturbed)
+    assert found.keys() == whole.keys()
+    for name, reports in found.items():
+        both = min(len(reports), len(whole[name]))
+        assert both
+        assert reports[:both] == whole[name][:both], name
+
+
+def losses(cluster: RayHosts, output: str) -> np.ndarray:
+    """What each term of the loss was at each step of a training of 3000, (3000, terms)."""
+    name = f"{folder_of(output)}/checkpoints/step-000003000/optimizer.safetensors"
+    found = load_file(cluster.fetch(name))
+    return np.stack([found[name] for name in sorted(found) if name.startswith("loss/")], axis=1)
+
+
+def same_but_for_rounding(found: np.ndarray, whole: np.ndarray) -> None:
+    """Up to a fault losses are the same; then two halves of a step add up otherwise than the whole.
+
+    What differs by rounding at first differs more and more as training goes on.
+    """
+    assert np.isfinite(found).all()
+    differs = (found != whole).any(axis=1)
+    if not differs.any():
+        return
+    first = int(np.argmax(differs))
+    # The step of a checkpoint, or the next.
+    assert first >= 200
+    assert first % 50 <= 1
+    np.testing.assert_allclose(found[first : first + 10], whole[first : first + 10], atol=1e-5)
+
+
 @contextmanager
 def timed(fault: str) -> Iterator[None]:
     """Print how long it took until work went on."""
@@ -111,6 +160,8 @@ def test_training_shares_its_steps_among_hosts(cluster: RayHosts) -> None:
     logs = "cat /tmp/ray/session_latest/logs/train/ray-train-app-controller*"
     started = re.findall(r"ip=([\d.]+)", cluster.head.run("sh", "-c", logs))
     assert {host.address for host in cluster.workers} <= set(started)
+    # Rows are made on both, too.
+    assert len(cluster.ran_on("MapBatches(make)")) == 2
 
 
 def test_trials_of_a_sweep_run_on_all_hosts(
@@ -136,24 +187,28 @@ def test_a_host_that_vanishes_in_training_and_comes_back(
         host.boot()
         cluster.start_worker(host)
         cluster.wait_for_output(job, "training goes on with 2 of 2 workers", seconds=300)
-    found = result(cluster, cluster.finish(job))
-    _, whole = undisturbed("train", command)
-    # Two halves of a step add up with other rounding than the whole.
-    for split, metrics in whole["metrics"].items():  # type: ignore[attr-defined]
-        assert found["metrics"][split] == pytest.approx(metrics, abs=0.02)  # type: ignore[index]
+    found = losses(cluster, cluster.finish(job))
+    whole, _ = undisturbed("train", command)
+    same_but_for_rounding(found, losses(cluster, whole))
 
 
-def test_a_cable_that_is_cut_for_a_minute(cluster: RayHosts) -> None:
+def test_a_cable_that_is_cut_for_a_minute(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
     command = (*TRAIN, "--workers", "2")
     job = cluster.job(*command, "--storage", cluster.uri("cut"))
     cluster.wait_for_output(job, "step 250 of")
     host = cluster.workers[0]
     with timed("link to a host cut for 60 s"):
         host.cut()
+        with pytest.raises(AssertionError, match=r"timed out|No route"):
+            cluster.head.run("curl", "--max-time", "10", f"http://{host.address}:1")
         time.sleep(60)
         host.mend()
         cluster.wait_for_output(job, "step 750 of")
-    assert result(cluster, cluster.finish(job))["budget"] == {"steps": 3000}
+    found = losses(cluster, cluster.finish(job))
+    whole, _ = undisturbed("train", command)
+    same_but_for_rounding(found, losses(cluster, whole))
 
 
 def test_a_host_lost_in_a_sweep(
@@ -167,10 +222,9 @@ def test_a_host_lost_in_a_sweep(
         cluster.wait_for_output(job, "goes on from step")
     host.boot()
     cluster.start_worker(host)
-    found = result(cluster, cluster.finish(job))
-    _, whole = undisturbed("sweep", SWEEP)
-    assert found["metrics"] == whole["metrics"]
-    assert found["best_values"] == whole["best_values"]
+    output = cluster.finish(job)
+    whole, _ = undisturbed("sweep", SWEEP)
+    same_curves(cluster, output, whole)
 
 
 def test_storage_that_answers_errors_for_a_while(
@@ -184,10 +238,11 @@ def test_storage_that_answers_errors_for_a_while(
         before = cluster.output(job)
         cluster.away.unlink()
         cluster.wait_for_change(job, before)
-    found = result(cluster, cluster.finish(job))
-    _, whole = undisturbed("sweep", SWEEP)
-    assert found["metrics"] == whole["metrics"]
-    assert found["trials"] == whole["trials"]
+    output = cluster.finish(job)
+    assert "trying again" in output
+    whole, expected = undisturbed("sweep", SWEEP)
+    same_curves(cluster, output, whole)
+    assert result(cluster, output)["trials"] == expected["trials"]
 
 
 def test_a_head_that_restarts(
@@ -203,10 +258,10 @@ def test_a_head_that_restarts(
         cluster.wait_for(1 + len(cluster.workers), seconds=240)
         again = cluster.job(*command)
         cluster.wait_for_output(again, "goes on from step")
-    found = result(cluster, cluster.finish(again))
-    _, whole = undisturbed("sweep", SWEEP)
-    assert found["metrics"] == whole["metrics"]
-    assert found["best_values"] == whole["best_values"]
+    output = cluster.finish(again)
+    whole, expected = undisturbed("sweep", SWEEP)
+    same_curves(cluster, output, whole)
+    assert result(cluster, output)["trials"] == expected["trials"]
 
 
 def test_a_host_lost_while_a_pool_is_scored(
