@@ -8,6 +8,7 @@ options for jobs/estimate.py. GPUs, real buckets and prices it cannot measure: s
 """
 
 import argparse
+import itertools
 import json
 import socket
 import statistics
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "platform")]
@@ -25,55 +28,75 @@ from rates import as_options, core_rates, opened, packed_photos, said
 from rankloop import packed
 from rankloop.datasets.pack import read_pack
 from rankloop.methods.ssranking import SSRankingConfig
+from rankloop.reading import REMOTE_READS, in_order
 from rankloop.storage import open_folder
 
 PHOTOS = 600
+# Seconds until the make-believe bucket answers: ten times a real one's, since it answers no more
+# than some 70 reads per second.
+ANSWER, AT_ONCE = 1.0, (1, REMOTE_READS, 4 * REMOTE_READS)
 MEASURED = ("bytes_per_photo", "decoded_per_second", "sets_per_second")
 
 
 def bucket_rates(pack: Path) -> dict[str, float]:
-    """Seconds of a read of a group of photographs, and bytes per second, from a bucket."""
+    """Seconds of a read of a group, and how many are read at once where each takes ANSWER."""
+    found = {}
+    with _bucket(pack, 0.0) as uris:
+        seconds = []
+        for uri in uris:
+            packed._group.cache_clear()
+            start = time.perf_counter()
+            packed.read_packed(uri)
+            seconds.append(time.perf_counter() - start)
+        found["bucket_seconds_per_read"] = statistics.median(seconds)
+    with _bucket(pack, ANSWER) as uris:
+        for at_once in AT_ONCE:
+            some = list(itertools.islice(itertools.cycle(uris), 4 * at_once))
+            start = time.perf_counter()
+            for first in range(0, len(some), len(uris)):
+                packed._group.cache_clear()
+                list(in_order(packed.read_packed, some[first : first + len(uris)], at_once))
+            rate = len(some) / (time.perf_counter() - start)
+            found[f"bucket_reads_per_second_{at_once}_at_once_of_{ANSWER:g}_s"] = rate
+            found[f"share_of_the_limit_{at_once}_at_once"] = rate * ANSWER / at_once
+    return found
+
+
+@contextmanager
+def _bucket(pack: Path, answer: float) -> Iterator[list[str]]:
+    """A pack in a bucket of a server on this machine: a photograph of each group, shards open."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    port = address.partition(":")[2]
+    store = Path(__file__).resolve().parents[1] / "integration" / "s3_store.py"
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
+        [sys.executable, str(store), *address.split(":"), "/nowhere", str(answer)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        return _bucket_rates(pack, address)
+        _make_bucket(f"http://{address}/photos")
+        uri = f"s3://k:s@photos/pack?endpoint_override={address}&scheme=http&region=us-east-1"
+        for file in pack.iterdir():
+            open_folder(uri).write_bytes(file.name, file.read_bytes())
+        rows = read_pack(uri).images
+        apart = 1 + packed._GROUP_BYTES // min(len(packed.read_packed(row.uri)) for row in rows)
+        yield [row.uri for row in rows[::apart]]
     finally:
         server.kill()
         server.wait()
 
 
-def _bucket_rates(pack: Path, address: str) -> dict[str, float]:
+def _make_bucket(url: str) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            request = urllib.request.Request(f"http://{address}/photos", method="PUT")
-            urllib.request.urlopen(request, timeout=10).close()
-            break
+            urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10).close()
+            return
         except OSError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
-    uri = f"s3://k:s@photos/pack?endpoint_override={address}&scheme=http&region=us-east-1"
-    for file in pack.iterdir():
-        open_folder(uri).write_bytes(file.name, file.read_bytes())
-    rows = read_pack(uri).images
-    seconds = []
-    # Of each group one, and twice, so that shards are open.
-    apart = 1 + packed._GROUP_BYTES // min(len(packed.read_packed(row.uri)) for row in rows)
-    for row in [*rows[::apart], *rows[::apart]]:
-        packed._group.cache_clear()
-        start = time.perf_counter()
-        packed.read_packed(row.uri)
-        seconds.append(time.perf_counter() - start)
-    read = statistics.median(seconds)
-    return {"bucket_seconds_per_read": read, "bucket_bytes_per_second": packed._GROUP_BYTES / read}
 
 
 def main() -> None:

@@ -129,12 +129,7 @@ def size_of(data: TrainingData, rates: dict[str, float], trials: int, steps: int
         cores_per_gpu=1.0,
         data_workers=0,
         head_cores=cores,
-        # A disk of this machine, whose files are in memory.
-        reads_at_once=1,
-        read_seconds=0.0,
-        bytes_per_second=1e10,
-        node_bytes_per_second=1e10,
-        reads_per_second=1e10,
+        on_disk=True,
         dollars_per_node_hour=0.0,
         **rates,
     )

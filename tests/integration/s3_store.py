@@ -1,7 +1,8 @@
-"""An S3 server that answers errors for as long as a file exists: run as ``s3_store.py HOST PORT
-FILE``."""
+"""An S3 server that answers errors for as long as a file exists, and everything after some seconds:
+run as ``s3_store.py HOST PORT FILE [SECONDS]``."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ BUSY = (
 
 
 def main() -> None:
-    host, port, file = sys.argv[1:]
+    host, port, file, *seconds = sys.argv[1:]
+    wait = float(seconds[0]) if seconds else 0.0
     store = DomainDispatcherApplication(create_backend_app)
     away = Path(file)
 
     def serve(environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        time.sleep(wait)
         if away.exists():
             start("500 Internal Server Error", [("Content-Type", "application/xml")])
             return [BUSY]

@@ -16,8 +16,10 @@ GROUP_BYTES, GROUPS_KEPT = 256 * 2**10, 64
 # Footers of so many shards of so many bytes stay parsed; parsing another one takes a core's time
 # (measured).
 SHARD_BYTES, SHARDS_PARSED, PARSING_SECONDS = 128 * 2**20, 64, 0.0007
-# A file of its own is asked for its size first.
+# In a bucket a file of its own is asked for its size first.
 PLAIN_READS = 2.0
+# Of a machine's own solid-state disk (assumed).
+DISK_READ_SECONDS, DISK_BYTES_PER_SECOND = 1e-4, 1e9
 # One core drives the GPU and the training loop; the others make examples.
 LOOP_CORES = 1.0
 
@@ -85,15 +87,14 @@ class SweepSize(BaseModel):
     """Images per second that a GPU trains on. Assumed: ResNet-18 at 224 pixels in FP32."""
     scored_per_second: Positive = 2500.0
     """Images per second that a GPU scores. Assumed: three times as many."""
+    on_disk: bool = False
+    """Whether every machine has a copy on a disk of its own, in place of the bucket."""
     read_seconds: NotNegative = 0.1
     """Seconds until the first byte of a read from the bucket. Assumed."""
     bytes_per_second: Positive = 90e6
     """Bytes per second of one read. Assumed."""
     node_bytes_per_second: Positive = 1.25e9
     """Bytes per second that a machine takes in: 10 Gbit/s. Assumed."""
-    reads_at_once: Count = REMOTE_READS
-    """Photographs that a task, or a trial's own process, reads at once: so many from a bucket, 1
-    from a disk."""
     reads_per_second: Positive = 5500.0
     """Reads per second that the bucket answers, of one prefix. Assumed."""
     trial_seconds: NotNegative = 30.0
@@ -164,9 +165,7 @@ def estimate(size: SweepSize) -> Estimate:
     looks = size.share_trained * size.evaluations + 1
     # The trial's own process reads, decodes and scores them, one of these after the other.
     validation = size.validation_photos * (
-        _photo_seconds(size) / size.reads_at_once
-        + _decode_seconds(size)
-        + 1.0 / size.scored_per_second
+        _photo_seconds(size) + _decode_seconds(size) + 1.0 / size.scored_per_second
     )
     steps = size.share_trained * size.steps
     trial = size.trial_seconds + steps * step + looks * validation
@@ -176,6 +175,7 @@ def estimate(size: SweepSize) -> Estimate:
     drawn = size.trials * (steps * size.photos_per_step + looks * size.validation_photos)
     reads, read = (drawn * each for each in _per_photo(size))
     reads, read = reads + first_reads, read + size.photos * size.bytes_per_photo
+    charged = 0.0 if size.on_disk else reads
     hours = seconds / 3600
     nodes = math.ceil(size.gpus / size.gpus_per_node)
     spent = {
@@ -195,7 +195,7 @@ def estimate(size: SweepSize) -> Estimate:
         reads=reads,
         bytes_read=read,
         dollars=hours * nodes * size.dollars_per_node_hour
-        + reads / 1e6 * size.dollars_per_million_reads,
+        + charged / 1e6 * size.dollars_per_million_reads,
         bottleneck=bottleneck,
         remedy=REMEDIES[bottleneck],
     )
@@ -204,17 +204,18 @@ def estimate(size: SweepSize) -> Estimate:
 def _first_look(size: SweepSize) -> tuple[float, float]:
     """Reads and seconds of checking every photograph, in their order: a group's come together."""
     total = size.photos * size.bytes_per_photo
-    reads = total / _read_bytes(size) * (1.0 if size.packed else PLAIN_READS)
-    wait = reads * size.read_seconds + total / size.bytes_per_second
-    at_once = max(size.head_cores, min(size.head_cores * size.reads_at_once, CONNECTIONS))
-    return reads, max(wait / at_once, size.photos / size.decoded_per_second / size.head_cores)
+    reads = total / _read_bytes(size) * _reads_per_file(size)
+    at_once = size.head_cores
+    if not size.on_disk:
+        at_once = max(at_once, min(size.head_cores * REMOTE_READS, CONNECTIONS))
+    decoding = size.photos / size.decoded_per_second / size.head_cores
+    return reads, max(_wait(size, reads, total) / at_once, decoding)
 
 
 def _parts(size: SweepSize, at_once: int) -> dict[str, float]:
     """Seconds that a step would take if only one part had to do its work."""
     network = size.images_per_step / size.trained_per_second
     work = _core_seconds(size)
-    waiting = size.photos_per_step * _photo_seconds(size)
     tasks = size.streams * size.data_workers or 1
     reads, read = (size.photos_per_step * each for each in _per_photo(size))
     if size.on_cpu:
@@ -225,9 +226,9 @@ def _parts(size: SweepSize, at_once: int) -> dict[str, float]:
     return {
         "network": network,
         "cores": cores,
-        "tasks": (work + waiting / size.reads_at_once) / tasks,
-        "link": on_node * read / size.node_bytes_per_second,
-        "bucket": at_once * reads / size.reads_per_second,
+        "tasks": (work + size.photos_per_step * _photo_seconds(size)) / tasks,
+        "link": 0.0 if size.on_disk else on_node * read / size.node_bytes_per_second,
+        "bucket": 0.0 if size.on_disk else at_once * reads / size.reads_per_second,
     }
 
 
@@ -240,7 +241,7 @@ def _core_seconds(size: SweepSize) -> float:
 def _per_photo(size: SweepSize) -> tuple[float, float]:
     """Reads and bytes that one photograph takes, drawn at random from all."""
     if not size.packed:
-        return PLAIN_READS, size.bytes_per_photo
+        return _reads_per_file(size), size.bytes_per_photo
     group = _read_bytes(size)
     missed = max(0.0, 1.0 - GROUPS_KEPT * group / (size.photos * size.bytes_per_photo))
     return missed, missed * group
@@ -261,9 +262,19 @@ def _decode_seconds(size: SweepSize) -> float:
     return unparsed * PARSING_SECONDS + 1.0 / size.decoded_per_second
 
 
+def _reads_per_file(size: SweepSize) -> float:
+    return 1.0 if size.packed or size.on_disk else PLAIN_READS
+
+
 def _photo_seconds(size: SweepSize) -> float:
-    """Seconds that a process waits for one photograph."""
-    reads, read = _per_photo(size)
+    """Seconds that a process waits for a photograph, of which it reads several out of a bucket."""
+    return _wait(size, *_per_photo(size)) / (1 if size.on_disk else REMOTE_READS)
+
+
+def _wait(size: SweepSize, reads: float, read: float) -> float:
+    """Seconds that so many reads of so many bytes take one after the other."""
+    if size.on_disk:
+        return reads * DISK_READ_SECONDS + read / DISK_BYTES_PER_SECOND
     return reads * size.read_seconds + read / size.bytes_per_second
 
 
