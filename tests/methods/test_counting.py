@@ -2,26 +2,22 @@
 
 import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from scipy.special import ndtr
 
 from rankloop.datasets.arrow import with_column
-from rankloop.datasets.crowds import CrowdPhotograph
 from rankloop.datasets.dataset import split_indices
-from rankloop.datasets.loaders import file_loader
 from rankloop.datasets.opening import open_dataset
-from rankloop.errors import ConfigError, DataError, ImageError
+from rankloop.errors import ConfigError, DataError
 from rankloop.images import encode
-from rankloop.methods.configuration import make_config
 from rankloop.methods.counting import COUNTING, counted_rows, cropped_rows
 from rankloop.methods.counting_config import CountingConfig
-from rankloop.methods.crowd_patches import crowd_loader, crowd_patch, cut_patch
+from rankloop.methods.crowd_patches import crowd_loader
 from rankloop.methods.method import TrainingData
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
@@ -29,23 +25,6 @@ from rankloop.training.loop import Schedule, train
 from small_qcn import one_thread
 
 __all__ = ["one_thread"]
-
-MakeConfig = Callable[..., CountingConfig]
-
-
-@pytest.fixture(scope="module")
-def make() -> MakeConfig:
-    def make(**values: object) -> CountingConfig:
-        small = {"labelled_images": 3, "ranked_images": 8, "crops": 4, "steps": 4}
-        return make_config(CountingConfig, {**COUNTING.smoke, **small, **values})
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def discs() -> TrainingData:
-    dataset = open_dataset(["discs"], seed=0, learns_from="points")
-    return TrainingData(dataset, file_loader(dataset, None))
 
 
 def _with(data: TrainingData, name: str, values: dict[int, object]) -> TrainingData:
@@ -62,113 +41,25 @@ def _batch(config: CountingConfig, data: TrainingData, step: int = 0):
     return next(iter(plain_batches(streams, step, step + 1, 0, 1)))
 
 
-@pytest.mark.parametrize("size", [32, 64])
-def test_a_patch_keeps_its_count_whatever_its_size(make, size):
-    image = np.zeros((90, 120, 3), np.uint8)
-    points = np.array([[20.0, 30.0], [70.0, 60.0], [100.0, 10.0]])
-    crowd = CrowdPhotograph(image, points, None, 0)
-    config = make(input_size=size, sigma=3.0)
-    # One head is inside, far from the border, the others are outside.
-    patch = cut_patch(crowd, (2, 12, 40), config)
-    assert patch.density.sum() == pytest.approx(1.0, abs=1e-4)
-    assert patch.density.shape == patch.inside.shape == (size // 16, size // 16)
-    assert patch.image.shape == (size, size, 3)
-    assert (patch.inside == 1).all()
-    # Of a head at the border, half a pixel further in, what is beyond it is in no patch.
-    part = cut_patch(crowd, (70, 40, 40), config)
-    assert part.density.sum() == pytest.approx(float(ndtr(0.5 / 3.0)), abs=1e-4)
-
-
-def test_outside_the_region_of_interest_nobody_is_to_be_found(make):
-    region = np.zeros((64, 64), bool)
-    region[:, :24] = True
-    points = np.array([[8.0, 32.0], [22.0, 10.0], [56.0, 32.0]])
-    crowd = CrowdPhotograph(np.zeros((64, 64, 3), np.uint8), points, region, 0)
-    patch = cut_patch(crowd, (0, 0, 64), make(input_size=64, sigma=4.0))
-    np.testing.assert_allclose(patch.inside, np.tile([1.0, 0.5, 0.0, 0.0], (4, 1)), atol=1e-6)
-    # The second head is at the edge, and a whole person nevertheless.
-    assert patch.density.sum() == pytest.approx(2.0, abs=1e-4)
-    assert (patch.density[:, 2:] == 0).all()
-
-
-def test_every_photograph_gives_one_patch_per_epoch(make, discs):
-    config, rows = make(), counted_rows(discs)
-    load = crowd_loader(discs.dataset)
-    found = [crowd_patch(load, rows, config, seed=0, index=i)[1] for i in range(2 * len(rows))]
-    assert sorted(found[: len(rows)]) == sorted(found[len(rows) :]) == rows.tolist()
-    assert found[: len(rows)] != found[len(rows) :]
-
-
-def test_patches_are_of_many_sizes_or_of_one(make):
-    """Grey rises by half a level per column: how fast it does in a patch tells the size."""
-    image = np.zeros((400, 500, 3), np.uint8)
-    ramp = np.arange(500, dtype=np.float64)[np.newaxis, :, np.newaxis] / 2
-    image[:] = np.round(ramp)
-
-    def sides(config: CountingConfig) -> set[int]:
-        crowd = CrowdPhotograph(image, np.zeros((0, 2)), None, 0)
-        found = set()
-        for index in range(12):
-            patch, _ = crowd_patch(lambda row: crowd, np.arange(3), config, seed=0, index=index)
-            levels = patch.image[0, :, 0].astype(float)
-            found.add(round(2 * float(np.diff(levels).mean()) * config.input_size))
-        return found
-
-    many = sides(make(least_patch=100, most_patch=448, input_size=64))
-    assert len(many) > 8
-    assert min(many) >= 90
-    assert max(many) <= 410
-    (one,) = {round(side / 10) for side in sides(make(multi_scale=False, input_size=64))}
-    assert one == 6
-    # What the photograph cannot hold is not drawn: its 400 rows are no more likely than others.
-    most = sides(make(least_patch=100, most_patch=4000, input_size=64))
-    assert len(most) > 8
-    assert sum(side > 390 for side in most) < 3
-    # Smaller than the smallest patch, it is taken as a whole.
-    (whole,) = {round(side / 10) for side in sides(make(least_patch=500, most_patch=900))}
-    assert whole == 40
-
-
-def test_photographs_that_cannot_be_read_are_replaced_and_counted(make, discs):
-    rows = counted_rows(discs)
-    load = crowd_loader(discs.dataset)
-    broken = int(rows[3])
-
-    def failing(row: int) -> CrowdPhotograph:
-        if row == broken:
-            raise ImageError("gone")
-        return load(row)
-
-    skipped: list[int] = []
-    found = [
-        crowd_patch(
-            failing, rows, make(), seed=0, index=i, on_skip=lambda row, why: skipped.append(row)
-        )[1]
-        for i in range(len(rows))
-    ]
-    assert skipped == [broken]
-    assert broken not in found
-
-
-def test_only_points_are_learned_from_and_the_others_ranked(make, discs):
+def test_only_points_are_learned_from_and_the_others_ranked(make_counting, discs):
     train = split_indices(discs.dataset, "train")
-    config = make()
+    config = make_counting()
     assert counted_rows(discs).tolist() == cropped_rows(discs, config).tolist() == train.tolist()
     hidden = train[:5].tolist()
     some = _with(discs, "points", dict.fromkeys(hidden))
     assert cropped_rows(some, config).tolist() == hidden
-    assert cropped_rows(some, make(crops_from="all")).tolist() == train.tolist()
+    assert cropped_rows(some, make_counting(crops_from="all")).tolist() == train.tolist()
     assert counted_rows(some).tolist() == train[5:].tolist()
     # What was unlabelled at the beginning stays what is ranked.
     since = replace(discs, unlabelled=train[2:4])
     assert cropped_rows(since, config).tolist() == train[2:4].tolist()
     none = _with(discs, "points", dict.fromkeys(train.tolist()))
     with pytest.raises(DataError, match="no training image of discs has head points"):
-        _batch(make(), none)
+        _batch(make_counting(), none)
 
 
-def test_the_loss_is_that_of_loops(make, discs):
-    config = make(ranking_weight=7.0, margin=0.2)
+def test_the_loss_is_that_of_loops(make_counting, discs):
+    config = make_counting(ranking_weight=7.0, margin=0.2)
     batch = _batch(config, discs)
     model = COUNTING.build(config, 0).eval()
     terms = COUNTING.loss(model, batch, config)
@@ -193,11 +84,11 @@ def test_the_loss_is_that_of_loops(make, discs):
     assert terms["ranking"].item() == pytest.approx(7.0 * ranking, rel=1e-4)
 
 
-def test_what_lies_outside_the_region_has_no_gradient(make, discs):
+def test_what_lies_outside_the_region_has_no_gradient(make_counting, discs):
     train = split_indices(discs.dataset, "train")
     region = np.zeros((160, 160, 3), np.uint8)
     regions = _with(discs, "region", dict.fromkeys(train.tolist(), encode(region)))
-    config = make(objective="counting")
+    config = make_counting(objective="counting")
     model = COUNTING.build(config, 0)
     terms = COUNTING.loss(model, _batch(config, regions), config)
     assert terms["counting"].item() == 0.0
@@ -207,8 +98,8 @@ def test_what_lies_outside_the_region_has_no_gradient(make, discs):
 
 
 @pytest.mark.parametrize("pairs", ["random", "hard"])
-def test_pairs_are_a_crop_and_one_within_it(make, discs, pairs):
-    config = make(pairs=pairs, hard_pairs=2, hard_pairs_every=3)
+def test_pairs_are_a_crop_and_one_within_it(make_counting, discs, pairs):
+    config = make_counting(pairs=pairs, hard_pairs=2, hard_pairs_every=3)
     ranked = _batch(config, discs)["ranked"]
     assert ranked["images"].shape == (4, 2, 64, 64, 3)
     assert (ranked["levels"][:, 0] < ranked["levels"][:, 1]).all()
@@ -226,33 +117,35 @@ def test_pairs_are_a_crop_and_one_within_it(make, discs, pairs):
         assert terms["ranking"].item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_each_objective_has_its_streams(make, discs):
-    assert set(COUNTING.streams(make(), discs, 0)) == {"labelled", "ranked"}
-    assert set(COUNTING.streams(make(objective="counting"), discs, 0)) == {"labelled"}
-    config = make(objective="ranking_then_counting", steps=10, counting_share=0.3)
+def test_each_objective_has_its_streams(make_counting, discs):
+    assert set(COUNTING.streams(make_counting(), discs, 0)) == {"labelled", "ranked"}
+    assert set(COUNTING.streams(make_counting(objective="counting"), discs, 0)) == {"labelled"}
+    config = make_counting(objective="ranking_then_counting", steps=10, counting_share=0.3)
     streams = COUNTING.streams(config, discs, 0)
     assert set(_batch(config, discs, 6)) == {"ranked"}
     assert set(_batch(config, discs, 7)) == {"labelled"}
     # The first epoch of photographs begins with counting.
     first = streams["labelled"].row(7, 0)["images"]
-    alone = COUNTING.streams(make(objective="counting"), discs, 0)["labelled"].row(0, 0)["images"]
+    alone = COUNTING.streams(make_counting(objective="counting"), discs, 0)["labelled"].row(0, 0)[
+        "images"
+    ]
     np.testing.assert_array_equal(first, alone)
 
 
-def test_the_rate_falls_to_a_tenth_in_the_middle_of_each_phase(make):
-    config = make(learning_rate=1e-6, steps=10)
+def test_the_rate_falls_to_a_tenth_in_the_middle_of_each_phase(make_counting):
+    config = make_counting(learning_rate=1e-6, steps=10)
     rates = [COUNTING.learning_rate(config, step) for step in range(10)]
     assert rates == pytest.approx([1e-6] * 5 + [1e-7] * 5)
-    config = make(objective="ranking_then_counting", learning_rate=1.0, steps=8)
+    config = make_counting(objective="ranking_then_counting", learning_rate=1.0, steps=8)
     rates = [COUNTING.learning_rate(config, step) for step in range(8)]
     assert rates == pytest.approx([1.0, 1.0, 0.1, 0.1] * 2)
 
 
-def test_an_image_of_a_region_is_counted_within_it(make, discs):
+def test_an_image_of_a_region_is_counted_within_it(make_counting, discs):
     region = np.zeros((160, 160, 3), np.uint8)
     region[32:100, 16:144] = 255
     some = _with(discs, "region", {0: encode(region)})
-    config = make()
+    config = make_counting()
     model = COUNTING.build(config, 0).eval()
     assert COUNTING.row_views is not None
     views = [COUNTING.row_views(some, row, config) for row in (0, 1)]
@@ -270,16 +163,16 @@ def test_an_image_of_a_region_is_counted_within_it(make, discs):
     assert counts[1] == pytest.approx(float(other.sum()), rel=1e-5)
 
 
-def test_ranked_sets_of_scoring_are_whole_nested_crops(make, discs):
-    config = make(pairs="random")
+def test_ranked_sets_of_scoring_are_whole_nested_crops(make_counting, discs):
+    config = make_counting(pairs="random")
     made = COUNTING.ranked_set(discs.load(0), np.random.default_rng(0), config)
     assert made.images.shape == (4, 64, 64, 3)
     assert made.levels.tolist() == [[0], [1], [2], [3]]
 
 
 @pytest.mark.parametrize("objective", ["multi_task", "ranking_then_counting"])
-def test_a_run_that_was_cut_off_ends_with_the_same_model(make, discs, tmp_path, objective):
-    config = make(objective=objective, frozen_statistics=False)
+def test_a_run_that_was_cut_off_ends_with_the_same_model(make_counting, discs, tmp_path, objective):
+    config = make_counting(objective=objective, frozen_statistics=False)
 
     class CutError(Exception):
         pass
@@ -310,8 +203,8 @@ def test_a_run_that_was_cut_off_ends_with_the_same_model(make, discs, tmp_path, 
     assert not all(math.isnan(float(value.double().sum())) for value in whole.values())
 
 
-def test_pictures_show_the_patch_and_its_density(make, discs):
-    stream = COUNTING.streams(make(), discs, 0)["labelled"]
+def test_pictures_show_the_patch_and_its_density(make_counting, discs):
+    stream = COUNTING.streams(make_counting(), discs, 0)["labelled"]
     row = stream.row(0, 0)
     shown = stream.pictures(row)
     assert shown is not None
@@ -332,9 +225,9 @@ def test_pictures_show_the_patch_and_its_density(make, discs):
         ({"crop_scal": 0.5}, "crop_scale"),
     ],
 )
-def test_a_configuration_that_cannot_be_is_refused(make, values, message):
+def test_a_configuration_that_cannot_be_is_refused(make_counting, values, message):
     with pytest.raises(ConfigError, match=message):
-        make(**values)
+        make_counting(**values)
 
 
 def test_photographs_without_points_are_refused(tmp_path):
@@ -357,9 +250,9 @@ def test_points_of_a_table_are_pixels_of_the_photograph(discs):
     np.testing.assert_array_equal(crowd.image, discs.load(row))
 
 
-def test_counting_learns(make, discs):
+def test_counting_learns(make_counting, discs):
     """From the same patches again and again, so that it must."""
-    config = make(labelled_images=6, objective="counting", learning_rate=2e-5, steps=40)
+    config = make_counting(labelled_images=6, objective="counting", learning_rate=2e-5, steps=40)
     torch.manual_seed(0)
     model = COUNTING.build(config, 0).train()
     optimizer = COUNTING.optimizer(model, config)
@@ -387,8 +280,8 @@ def _violations(model: torch.nn.Module, ranked: Mapping[str, torch.Tensor]) -> i
     )
 
 
-def test_ranking_by_a_margin_brings_nested_crops_into_order(make, discs):
-    config = make(ranked_images=16, margin=1.0, ranking_weight=1.0, learning_rate=1e-4)
+def test_ranking_by_a_margin_brings_nested_crops_into_order(make_counting, discs):
+    config = make_counting(ranked_images=16, margin=1.0, ranking_weight=1.0, learning_rate=1e-4)
     batch = _batch(config, discs)
     before, after = {}, {}
     for objective, used in (("multi_task", ("labelled", "ranked")), ("counting", ("labelled",))):
@@ -407,7 +300,7 @@ def test_ranking_by_a_margin_brings_nested_crops_into_order(make, discs):
     assert after["counting"] >= 6
 
 
-def test_streams_can_be_sent_to_processes_of_a_data_loader(make, discs):
-    for stream in COUNTING.streams(make(), discs, 0).values():
+def test_streams_can_be_sent_to_processes_of_a_data_loader(make_counting, discs):
+    for stream in COUNTING.streams(make_counting(), discs, 0).values():
         again = pickle.loads(pickle.dumps(stream))
         np.testing.assert_array_equal(again.row(0, 1)["images"], stream.row(0, 1)["images"])

@@ -17,8 +17,8 @@ def count_range(count: float) -> str:
     return f"{STARTS[place]}-{STARTS[place + 1] - 1}"
 
 
-# Names of all ranges, ascending.
 RANGES = tuple(count_range(start) for start in STARTS)
+"""Names of all ranges, ascending."""
 
 
 def errors_by_range(errors: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
