@@ -33,7 +33,7 @@ CAMPAIGN = (
     *("--weights", "none", "--input-size", "48", "--steps", "20", "--ranked-images", "10"),
     *("--distortions", "gaussian_noise", "gaussian_blur", "--labelled-images", "4"),
     *("--learning-rate", "0.01", "--test-sub-images", "2", "--start-share", "0.25"),
-    *("--cycle-share", "0.25", "--certainty-pairs", "100"),
+    *("--cycle-share", "0.25", "--certainty-pairs", "4000"),
 )
 
 
@@ -276,6 +276,7 @@ def test_a_host_lost_while_a_pool_is_scored(
     host = cluster.workers[1]
     with timed("host lost while a pool is scored"):
         host.kill()
+        assert "cycle 1: took in" not in cluster.output(job)
         cluster.wait_for_output(job, "cycle 1: took in", seconds=300)
     host.boot()
     cluster.start_worker(host)
