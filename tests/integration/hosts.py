@@ -102,7 +102,7 @@ class Host:
     def kill(self) -> None:
         """End everything on the host at once; nobody is told."""
         if self.process and psutil.pid_exists(self.process):
-            self.cut()
+            self.switch.run("ip", "link", "delete", f"port{self.number}")
             os.kill(self.process, signal.SIGKILL)
             _until(lambda: not psutil.pid_exists(self.process), "the host did not die")
 
