@@ -167,6 +167,8 @@ def head(node):
         "python": f'exec {sys.executable} "$@"',
     }.items():
         node.fake(name, script).joinpath(name).rename(venv / name)
+    # Or `make venv` would install into the environment of these tests.
+    (venv.parent / "ready").touch()
     bucket = f"file://{node.home}/bucket"
     for command in cluster_config(bucket=bucket)["setup_commands"]:
         if "cluster.env" in command:

@@ -73,7 +73,7 @@ def head(tmp_path_factory):
         known = {"RAY_enable_autoscaler_v2": "1", "RAY_CLOUD_INSTANCE_ID": HEAD}
         resources = config["available_node_types"]["head"]["resources"]
         for command in with_envs(config["head_start_ray_commands"], known):
-            node.run(_with_environment_variables(command, {OVERRIDE: resources}))
+            node.run(_with_environment_variables(command, {OVERRIDE: resources}), timeout=300)
         yield node, bucket
 
 
