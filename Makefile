@@ -48,5 +48,5 @@ venv: .venv/ready
 
 lock: venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra aws --no-header \
 	  --generate-hashes pyproject.toml -o requirements.lock

@@ -18,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "cluster.yaml"
 BUCKET = "s3://BUCKET"
 GPUS = "RANKLOOP_GPUS=4"
+# A stand-in for the real one, which would be that of whoever runs the tests.
+CRONTAB = """
+case $1 in
+-l) cat ~/crontab 2> /dev/null || { echo no crontab >&2; exit 1; } ;;
+-) cat > ~/crontab.new && mv ~/crontab.new ~/crontab ;;
+*) exit 2 ;;
+esac
+"""
 
 
 def cluster_config(bucket: str = BUCKET, gpus: str = GPUS) -> dict[str, Any]:
@@ -63,6 +71,29 @@ class Node:
         for part in ("bin", "lib", "pyvenv.cfg"):
             (venv / part).symlink_to(Path(sys.prefix) / part)
         (venv / "ready").touch()
+
+    def fake(self, name: str, script: str) -> Path:
+        """Put a program of ours before those of this machine; return its folder."""
+        file = self.path(f"~/fake/{name}")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+        self.path("~/.bash_profile").write_text('export PATH="$HOME/fake:$PATH"\n')
+        return file.parent
+
+    def by_cron(self, line: str, *, timeout: float = 120, **more: str) -> None:
+        """Run a line of the crontab as cron does, whatever it returns; the log is its own."""
+        schedule, _, rest = line.partition(" ")
+        command = rest if schedule == "@reboot" else line.split(" ", 5)[5]
+        subprocess.run(
+            [*self.inside, "/bin/sh", "-c", command],
+            env={"HOME": str(self.home), "LOGNAME": "ubuntu", "PATH": "/usr/bin:/bin", **more},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            start_new_session=True,
+            check=False,
+        )
 
     def path(self, remote: str) -> Path:
         return Path(remote.replace("~", str(self.home), 1))

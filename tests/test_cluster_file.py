@@ -3,16 +3,21 @@
 import os
 import re
 import shutil
+import signal
+import sqlite3
 import stat
 import subprocess
+import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from ray.autoscaler._private.command_runner import _with_environment_variables
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from cluster_node import BUCKET, FILE, GPUS, ROOT, Node, cluster_config
+from cluster_node import BUCKET, CRONTAB, FILE, GPUS, ROOT, Node, cluster_config
 
 ABOVE, BELOW = FILE.read_text().split("# ---- What follows need not change")
 
@@ -30,6 +35,9 @@ def test_ray_accepts_it():
     validate_config(config)
     assert config["provider"]["type"] == "aws"
     assert re.fullmatch(r"[a-z]+-[a-z]+-\d", config["provider"]["region"])
+    # Its launcher warns where it does not see these.
+    (start,) = (command for command in config["head_start_ray_commands"] if "ray start" in command)
+    assert "--autoscaling-config" in start
     for local in config["file_mounts"].values():
         assert local.startswith("~") or (ROOT / local).exists()
 
@@ -73,7 +81,7 @@ def test_values_to_set_are_at_the_top_each_with_a_comment():
 
 def test_only_loopback_and_the_token():
     config = cluster_config()
-    commands = "\n".join(config["head_start_ray_commands"])
+    commands = "\n".join(config["head_setup_commands"])
     assert "--dashboard-host=127.0.0.1" in commands
     assert "mlflow server --host 127.0.0.1" in commands
     assert "0.0.0.0" not in FILE.read_text()
@@ -83,17 +91,131 @@ def test_only_loopback_and_the_token():
     assert "~/.ray/auth_token" in config["file_mounts"]
 
 
-def test_rounds_are_off_and_a_crontab(tmp_path):
+def head_setup(*, rounds=False, **changes):
+    """The commands for the head alone, once somebody has taken the # away or put it back."""
+    config = cluster_config(**changes)
+    # Ray puts those of all nodes before them.
+    commands = config["head_setup_commands"][len(config["setup_commands"]) :]
+    return [command.replace("# 0 * *", "0 * *") if rounds else command for command in commands]
+
+
+def test_rounds_are_off_and_a_crontab():
     (text,) = re.findall(r"<<'END'\n(.*)END\n", cluster_config()["metadata"]["rounds"], re.DOTALL)
-    lines = text.splitlines()
-    rounds = [line for line in lines if line.startswith("# ")]
-    assert len(rounds) == 1
-    assert all(re.fullmatch(r"[A-Z_]+=\S+", line) for line in lines if line not in rounds)
-    minute, *_, command = rounds[0].removeprefix("# ").split(" ", 5)
+    (line,) = text.splitlines()
+    minute, *_, command = line.removeprefix("# ").split(" ", 5)
+    assert line.startswith("# ")
     assert minute == "0"
-    # In a crontab % is the end of the line.
-    assert "%" not in command
     assert "--round" in command
+
+
+@pytest.mark.parametrize("users", ["", "MAILTO=me\n\n# rankloop is mine\n5 4 * * * mine\n"])
+def test_a_crontab_keeps_the_users_lines(node, users):
+    node.fake("crontab", CRONTAB)
+    crontab = node.path("~/crontab")
+    if users:
+        crontab.write_text(users)
+    for rounds in (False, False, True, True, False):
+        for command in head_setup(rounds=rounds):
+            node.run(command)
+        text = crontab.read_text()
+        assert text.startswith(users)
+        ours = text.removeprefix(users).splitlines()
+        assert [line.split()[0] for line in ours] == ["@reboot", "30", "0" if rounds else "#"]
+        assert all(line.endswith(" # rankloop") for line in ours)
+        # In a crontab % is the end of the line, and a variable would be the user's lines', too.
+        assert "%" not in "".join(ours)
+
+
+@pytest.mark.parametrize("missing", ["make", "rsync", "ensurepip", "crontab", None])
+def test_packages_that_are_missing_are_installed(node, missing):
+    tools = node.fake("sudo", 'echo "$@" >> ~/asked')
+    for tool in {"make", "rsync", "crontab"} - {missing}:
+        node.fake(tool, "")
+    node.fake("python3", f"exit {int(missing == 'ensurepip')}")
+    node.path("~/.bash_profile").write_text(f"PATH={tools}\n")
+    for command in cluster_config()["head_setup_commands"]:
+        if "apt-get" in command:
+            node.run(command)
+    if missing is None:
+        assert not node.path("~/asked").exists()
+        return
+    apt = "env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=600"
+    wanted = "cron" if missing == "crontab" else "make rsync python3-venv"
+    asked = node.path("~/asked").read_text().splitlines()
+    assert asked == [f"{apt} update", f"{apt} install {wanted}"]
+
+
+def servers(node):
+    """Ids of the processes of the node's MLflow servers, ours and others."""
+    found = subprocess.run(
+        ["pgrep", "--full", f"{node.home}/.*/mlflow server"], capture_output=True, text=True
+    )
+    return {int(line) for line in found.stdout.split()}
+
+
+@pytest.fixture
+def head(node):
+    """A head whose MLflow and Ray are stand-ins that write down what they were asked."""
+    node.fake("crontab", CRONTAB)
+    node.fake("hostname", "echo 10.0.0.1")
+    venv = node.path("~/rankloop/.venv/bin")
+    venv.mkdir(parents=True)
+    for name, script in {
+        "mlflow": "while true; do sleep 0.1; done",
+        "ray": 'echo ray "$@" "$RAY_OVERRIDE_RESOURCES" >> ~/asked',
+        "curl": "",
+        "python": f'exec {sys.executable} "$@"',
+    }.items():
+        node.fake(name, script).joinpath(name).rename(venv / name)
+    # Or `make venv` would install into the environment of these tests.
+    (venv.parent / "ready").touch()
+    bucket = f"file://{node.home}/bucket"
+    for command in cluster_config(bucket=bucket)["setup_commands"]:
+        if "cluster.env" in command:
+            node.run(command)
+    for command in head_setup(bucket=bucket):
+        node.run(command)
+    yield replace(node, more=(("PYTHONPATH", str(ROOT / "platform")),))
+    for process in servers(node):
+        os.kill(process, signal.SIGKILL)
+
+
+def test_a_head_starts_again_after_a_boot_and_stops_no_other_server(head):
+    other = subprocess.Popen(
+        [head.path("~/rankloop/.venv/bin/mlflow"), "server"], start_new_session=True
+    )
+    known = {"RAY_OVERRIDE_RESOURCES": {"CPU": 0}}
+    for command in cluster_config()["head_start_ray_commands"]:
+        head.run(_with_environment_variables(command, known))
+    asked = head.path("~/asked").read_text()
+    assert re.search(r'^ray start --head .*--autoscaling-config=\S+ \{"CPU":0\}$', asked, re.M)
+    (ours,) = servers(head) - {other.pid}
+
+    head.path("~/asked").unlink()
+    reboot = re.findall("^@reboot.*$", head.path("~/crontab").read_text(), re.M)[0]
+    paths = {"PATH": f"{head.home}/fake:/usr/bin:/bin", "PYTHONPATH": str(ROOT / "platform")}
+    head.by_cron(reboot, **paths)
+    assert head.path("~/asked").read_text() == asked
+    assert other.poll() is None
+    (again,) = servers(head) - {other.pid}
+    assert again != ours
+    other.kill()
+    other.wait()
+
+
+def test_a_new_head_begins_with_the_hourly_copy_of_the_old_ones_runs(head):
+    database, bucket = head.path("~/mlflow/mlflow.db"), head.path("~/bucket/mlflow/mlflow.db")
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE runs (name TEXT)")
+    (save,) = re.findall("^30 .*$", head.path("~/crontab").read_text(), re.M)
+    head.by_cron(save, PYTHONPATH=str(ROOT / "platform"))
+    assert bucket.exists(), head.path("~/mlflow/backup.log").read_text()
+    database.unlink()
+    for command in cluster_config()["head_start_ray_commands"]:
+        head.run(command)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("runs",)]
 
 
 def test_setting_up_a_node_twice_is_setting_it_up_once(node):

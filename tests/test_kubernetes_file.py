@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+from rankloop.locking import HEARTBEAT_SECONDS, PATIENCE_VARIABLE, STALE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[1]
 ITEMS = yaml.safe_load((ROOT / "docs" / "kubernetes.yaml").read_text())["items"]
 SCHEMAS = "KUBERAY_CRDS"
@@ -82,6 +84,30 @@ def test_clusters_have_this_ray_and_a_token_and_no_worker_before_one_is_needed()
             settings = {variable["name"]: variable["value"] for variable in container["env"]}
             assert settings["RANKLOOP_STORAGE"]
             assert settings["RANKLOOP_GPUS"] == str(workers["maxReplicas"])
+
+
+def test_a_lost_head_is_tried_again_and_its_lock_waited_for():
+    (sweep,) = (job(item) for item in ITEMS if item["kind"] == "RayJob")
+    assert sweep["backoffLimit"] > 0
+    for item in ITEMS:
+        (container,) = job(item)["rayClusterSpec"]["headGroupSpec"]["template"]["spec"][
+            "containers"
+        ]
+        settings = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert float(settings[PATIENCE_VARIABLE]) > STALE_SECONDS + HEARTBEAT_SECONDS
+
+
+def test_every_cluster_goes_and_rounds_do_not_pile_up():
+    for item in ITEMS:
+        rules = job(item).get("deletionStrategy", {}).get("deletionRules", [])
+        # The operator refuses both together.
+        assert job(item).get("shutdownAfterJobFinishes", False) is not bool(rules)
+        if item["kind"] == "RayCronJob":
+            gone = [rule["condition"] for rule in rules if rule["policy"] == "DeleteSelf"]
+            assert {next(iter(condition.items())) for condition in gone} == {
+                ("jobStatus", "SUCCEEDED"),
+                ("jobDeploymentStatus", "Failed"),
+            }
 
 
 def test_the_image_is_made_of_files_of_this_checkout():

@@ -14,7 +14,7 @@ import pytest
 
 from rankloop import locking
 from rankloop.cluster import SOURCE_ROOT
-from rankloop.errors import LockedError, StorageError
+from rankloop.errors import ConfigError, LockedError, StorageError
 from rankloop.locking import LOCK_NAME, STALE_SECONDS, locked
 from rankloop.storage import open_folder
 
@@ -102,6 +102,24 @@ def test_a_fresh_heartbeat_of_another_host_refuses(folder):
 def test_a_stale_heartbeat_of_another_host_is_taken_over(folder):
     lock_of(folder, host="elsewhere", heartbeat=time.time() - STALE_SECONDS - 5)
     assert takes(folder)
+
+
+def test_a_job_that_was_started_again_elsewhere_waits_for_its_former_lock(
+    folder, monkeypatch, caplog
+):
+    lock_of(folder, host="elsewhere", heartbeat=time.time() - STALE_SECONDS + 2)
+    with pytest.raises(LockedError):
+        takes(folder)
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "30")
+    assert takes(folder)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("waiting 30 s at most: another driver")
+
+
+def test_patience_is_a_number(folder, monkeypatch):
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "long")
+    with pytest.raises(ConfigError, match="RANKLOOP_PATIENCE is 'long': give seconds"):
+        takes(folder)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, -3])

@@ -16,7 +16,13 @@ from typing import Any
 
 import psutil
 
-from rankloop.errors import DamagedFileError, LockedError, MissingFileError, StorageError
+from rankloop.errors import (
+    ConfigError,
+    DamagedFileError,
+    LockedError,
+    MissingFileError,
+    StorageError,
+)
 from rankloop.filesystems import patiently
 from rankloop.storage import Folder, explained
 
@@ -24,6 +30,9 @@ LOCK_NAME = "lock.json"
 HEARTBEAT_SECONDS = 30.0
 # A driver on another host counts as dead once its heartbeat is older than this.
 STALE_SECONDS = 300.0
+# Seconds that any holder is waited for: set where a lost job is started again by itself, on another
+# host, before its former lock has ended.
+PATIENCE_VARIABLE = "RANKLOOP_PATIENCE"
 _SECONDS_BETWEEN_TRIES = 1.0
 # What filesystems answer that lack file locks or hard links (NFS without lockd, FUSE, SMB).
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
@@ -40,14 +49,17 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
 
     Args:
         folder: to hold.
-        patience: seconds to wait for a holder that may turn out to be dead.
+        patience: seconds to wait for a holder that may turn out to be dead; RANKLOOP_PATIENCE, if
+            that is more.
 
     Raises:
         LockedError: another live driver holds it.
+        ConfigError: RANKLOOP_PATIENCE is no number.
     """
     # A lock that is written, or a beat that is sent, minutes after it was looked at could undo
     # another driver's.
     folder = folder.impatient
+    patience = max(patience, _given_patience())
     mine = _held_by_this_process(folder, time.monotonic() + patience)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
@@ -63,13 +75,24 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
                 folder.remove(LOCK_NAME)
 
 
+def _given_patience() -> float:
+    given = os.environ.get(PATIENCE_VARIABLE, "0")
+    if not given.isdecimal():
+        raise ConfigError(f"{PATIENCE_VARIABLE} is {given!r}: give seconds, such as 400")
+    return float(given)
+
+
 def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
+    waiting = False
     while True:
         try:
             return patiently(f"lock {folder}", lambda: _acquire(folder))
-        except LockedError:
+        except LockedError as error:
             if time.monotonic() > until:
                 raise
+            if not waiting:
+                _log.warning("waiting %.0f s at most: %s", until - time.monotonic(), error)
+                waiting = True
             time.sleep(_SECONDS_BETWEEN_TRIES)
 
 

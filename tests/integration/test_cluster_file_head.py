@@ -10,11 +10,16 @@ from ray._private.ray_constants import RESOURCES_ENVIRONMENT_VARIABLE as OVERRID
 from ray.autoscaler._private.command_runner import _with_environment_variables
 from ray.autoscaler._private.util import with_envs
 
-from cluster_node import ROOT, Node, cluster_config, namespaces
+from cluster_node import CRONTAB, ROOT, Node, cluster_config, namespaces
+from scored_photos import write_scored_photos
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 HEAD = "f" * 51 + "00000"
+SMALL = (
+    "--backbone shallow --weights none --input-size 48 --steps 2 --distortions gaussian_noise "
+    "--ranked-images 10 --labelled-images 4 --test-sub-images 2 --workers 0 --scoring-workers 0"
+)
 FOUND = """
 import json, os, sys
 sys.path.insert(0, "platform")
@@ -46,7 +51,7 @@ def scaling(config):
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """The head, once all commands have run that `ray up` runs on it but those of cron."""
+    """The head, once all commands have run that `ray up` runs on it."""
     home = tmp_path_factory.mktemp("head")
     bucket = tmp_path_factory.mktemp("bucket")
     config = cluster_config(str(bucket), gpus="RANKLOOP_GPUS=0")
@@ -60,13 +65,15 @@ def head(tmp_path_factory):
         node = Node(home, inside, tuple(more.items()))
         node.copy(config)
         node.borrow_environment()
-        for command in config["setup_commands"]:
+        node.fake("crontab", CRONTAB)
+        # Those of all nodes are the first of them.
+        for command in config["head_setup_commands"]:
             node.run(command)
         node.path("~/ray_bootstrap_config.yaml").write_text(json.dumps(scaling(config)))
         known = {"RAY_enable_autoscaler_v2": "1", "RAY_CLOUD_INSTANCE_ID": HEAD}
         resources = config["available_node_types"]["head"]["resources"]
         for command in with_envs(config["head_start_ray_commands"], known):
-            node.run(_with_environment_variables(command, {OVERRIDE: resources}))
+            node.run(_with_environment_variables(command, {OVERRIDE: resources}), timeout=300)
         yield node, bucket
 
 
@@ -113,12 +120,21 @@ def test_jobs_inherit_the_settings_and_know_which_gpus_may_come(laptop, head, tm
     assert found == {"cpus": 0, "gpus": 0, "gpus_per_run": 1, "storage": storage}
 
 
-def test_a_round_by_cron_runs_its_line(head):
-    node, _ = head
-    (line,) = re.findall(r"^# 0 \* \* \* \* (.*)$", cluster_config()["metadata"]["rounds"], re.M)
-    shown = line.replace("--round", "--round --help")
-    node.run(f"export RAY_ADDRESS=auto; {shown}")
-    assert "where a campaign stands" in node.path("~/rounds.log").read_text()
+def test_a_round_by_cron_runs_its_line(head, tmp_path):
+    node, bucket = head
+    photos = write_scored_photos(tmp_path)
+    data = f"'csv:{photos}/scores.csv?higher_is_better=true' folder:{photos}"
+    (line,) = re.findall(r"^# (0 \* .*)$", node.path("~/crontab").read_text(), re.MULTILINE)
+    line, changed = re.subn("--data .* >>", f"--data {data} {SMALL} >>", line)
+    assert changed
+    # Without it the line would find Rays of this machine that are no business of the test.
+    node.by_cron(line, timeout=400, RAY_TMPDIR=dict(node.more)["RAY_TMPDIR"])
+    log = node.path("~/rounds.log").read_text()
+    assert "joining the Ray cluster" in log
+    assert f"put answers to {bucket}/results/active_learning/campaign/cycle-001/request" in log
+    shown = node.run("mlflow experiments search")
+    assert "rankiqa" in shown.stdout
+    assert node.path("~/mlflow/mlflow.db").exists()
 
 
 def test_dashboard_and_mlflow_listen_on_loopback_alone(head):

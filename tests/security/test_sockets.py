@@ -134,16 +134,21 @@ def test_jobs_listen_on_loopback_but_for_what_is_documented(tmp_path, job, open_
 
 
 def test_the_readmes_token_is_private(tmp_path):
-    (line,) = re.findall(r"^ray get-auth-token .*$", (ROOT / "README.md").read_text(), re.M)
+    (line,) = re.findall(r"^.*ray get-auth-token .*$", (ROOT / "README.md").read_text(), re.M)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    subprocess.run(
+    done = subprocess.run(
         line,
         shell=True,
         check=True,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
         env=environment(HOME=str(tmp_path), PATH=path, RAY_AUTH_MODE="token"),
     )
-    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
+    token = tmp_path / ".ray" / "auth_token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    # Nor could others look while it was written.
+    assert token.parent.stat().st_mode & 0o777 == 0o700
+    assert token.read_text().strip() not in done.stdout + done.stderr
 
 
 def test_an_embedded_ray_leaves_no_token_behind(tmp_path):
