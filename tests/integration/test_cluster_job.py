@@ -155,6 +155,7 @@ def test_a_job_file_is_enough(cluster):
     assert "was stopped" in ray_job(cluster, "status", "defaults")
 
 
+@pytest.mark.slow
 def test_scores_of_a_submitted_job_are_where_they_outlive_it(cluster, tmp_path, s3_folder):
     """In the result folder, or in a bucket; not in the folder that the job ran in."""
     model, photos = scorer_and_photos(tmp_path)
@@ -162,10 +163,17 @@ def test_scores_of_a_submitted_job_are_where_they_outlive_it(cluster, tmp_path, 
     score = f"python jobs/score.py {model} {photos}"
     done = submit(cluster, "bash", "-c", f"{score} && {score} --output '{uri}'")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "secret" not in done.stdout.split("bash -c", 1)[-1].partition("\n")[2]
     tables = re.findall(r"^table: (\S+)$", done.stdout, re.MULTILINE)
-    folders = [Path(table[1:]) for table in re.findall(r"^(/\S+/score/ssr\S+)$", done.stdout, re.M)]
-    assert False, (tables, folders, done.stdout)
+    folders = re.findall(r"^(/\S+/score/ssranking-\w+)$", done.stdout, re.MULTILINE)
+    assert tables == [f"{folders[0]}/scores.csv", uri.replace("key:secret@", "")]
+    for table, folder in zip(tables, folders, strict=True):
+        assert json.loads(Path(folder, "result.json").read_text())["table"] == table
+    rows = list(read_rows(Path(tables[0])))
+    assert [Path(row.image).name for row in rows] == [f"{i}.png" for i in range(5)]
+    assert all(row.score is not None for row in rows)
+    bucket = open_folder(uri.replace("/scores.csv", ""))
+    assert bucket.names() == ["scores.csv"]
+    assert bucket.read_bytes("scores.csv") == Path(tables[0]).read_bytes()
 
 
 def scorer_and_photos(folder):

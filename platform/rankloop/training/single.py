@@ -16,7 +16,7 @@ from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import FinalModel, final_model, replaced_images
+from rankloop.training.final import FinalModel, final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.publishing import publish
@@ -93,9 +93,13 @@ def run_training(
                 on_report=report,
                 on_step=count,
                 on_workers=count_workers,
+                on_wait=lambda line: print(line, flush=True),
             )
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
+            # MLflow may have been away when they were made; it is sent what it lacks.
+            for past in past_reports(final.checkpoint):
+                tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
             dataset = prepared.data.dataset
             metrics = final.metrics
             metrics["test"] |= method.further_metrics(
