@@ -23,15 +23,18 @@ import runpy, sys
 sys.path.insert(0, sys.argv[1] + "/platform")
 from rankloop.tracking import opening
 opening.PATIENCE_SECONDS = 0.0
-sys.argv = [sys.argv[1] + "/jobs/tune_qrc.py", *sys.argv[2:]]
+sys.argv = [sys.argv[1] + "/jobs/" + sys.argv[2], *sys.argv[3:]]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def sweep(storage, port):
-    storage.parent.mkdir(exist_ok=True)
+    return job("tune_qrc.py", storage, port, *SWEEP)
+
+
+def job(name, storage, port, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, str(ROOT), *SWEEP, "--storage", str(storage)],
+        [sys.executable, "-c", IMPATIENT, str(ROOT), name, *arguments, "--storage", str(storage)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -101,3 +104,19 @@ def test_away_from_start_to_end_and_there_when_run_again(undisturbed, tmp_path):
     with mlflow_server(tmp_path / "server", port) as url:
         finish(sweep(tmp_path / "results", port))
         assert pages(url) == undisturbed
+
+
+def test_a_training_that_began_without_it(tmp_path):
+    port = free_port()
+    arguments = ("--smoke", "--steps", "40", "--evaluate-every", "10")
+    process = job("train.py", tmp_path / "results", port, *arguments)
+    wait_for(process, "step 10 of 40")
+    os.kill(process.pid, signal.SIGSTOP)
+    with mlflow_server(tmp_path / "server", port) as url:
+        os.kill(process.pid, signal.SIGCONT)
+        finish(process)
+        (run,) = pages(url).values()
+    assert run["status"] == "FINISHED"
+    assert [step for step, _ in run["metrics"]["validation/srocc"]] == [10, 20, 30, 40]
+    assert [step for step, _ in run["metrics"]["loss/ranking"]] == list(range(1, 41))
+    assert {"plots", "result.json"} <= set(run["files"])

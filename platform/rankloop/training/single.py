@@ -53,7 +53,8 @@ def run_training(
         last = load_latest(folder / "checkpoints")
         if last is not None:
             print(f"going on from step {last.step}", flush=True)
-        _log_first_batch(method, config, prepared, folder, tracking, run_id, seed)
+        pictures = _first_batch_pictures(method, config, prepared, folder, seed)
+        tracking.log_files(run_id, folder, pictures)
         begun = time.monotonic()
 
         def report(found: Report) -> bool:
@@ -98,6 +99,8 @@ def run_training(
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
             # MLflow may have been away when they were made; it is sent what it lacks.
+            if tracking.has_failed:
+                tracking.log_files(run_id, folder, pictures)
             for past in past_reports(final.checkpoint):
                 tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
             dataset = prepared.data.dataset
@@ -119,18 +122,11 @@ def run_training(
         return result
 
 
-def _log_first_batch(
-    method: Method,
-    config: Any,
-    prepared: Prepared,
-    folder: Folder,
-    tracking: Tracking,
-    run_id: str,
-    seed: int,
-) -> None:
+def _first_batch_pictures(
+    method: Method, config: Any, prepared: Prepared, folder: Folder, seed: int
+) -> list[str]:
     figures = first_batch_figures(method, config, prepared.data, seed)
-    names = save_figures(folder, figures, annotator=prepared.data.dataset.annotator)
-    tracking.log_files(run_id, folder, names)
+    return save_figures(folder, figures, annotator=prepared.data.dataset.annotator)
 
 
 def _shown(report: Report, method: Method, config: Any, prepared: Prepared) -> str:
