@@ -1,8 +1,8 @@
 import pytest
 import ray
 
-from rankloop.cluster import connected
-from rankloop.errors import ClusterError
+from rankloop.cluster import connected, on_cluster
+from rankloop.errors import ClusterError, ConfigError
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ def test_a_clusters_token_that_others_can_read_is_warned_of(
     with connected():
         pass
     assert (f"chmod 600 {token}" in caplog.text) == named
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "https://me:secret@ray.example"])
+def test_the_address_that_jobs_are_submitted_to_is_no_cluster_to_join(monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    for call in (on_cluster, connected().__enter__):
+        with pytest.raises(ConfigError, match=r"RAY_ADDRESS is http.*unset RAY_ADDRESS") as refused:
+            call()
+        assert "ray job submit" in str(refused.value)
+        assert "secret" not in str(refused.value)

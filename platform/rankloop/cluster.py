@@ -32,10 +32,11 @@ def connected(cpus: int | None = None) -> Iterator[None]:
 
     Raises:
         ClusterError: Ray does not start in time.
+        ConfigError: RAY_ADDRESS is where jobs are submitted.
     """
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS")
+    address = _cluster_address()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _warn_of_open_token()
@@ -123,9 +124,9 @@ def refuse_temporary(option: str, location: str) -> None:
     """Refuse a relative path in a submitted job, whose working directory is deleted after it.
 
     Raises:
-        ConfigError: names the option, its value and the remedy.
+        ConfigError: names the option, its value and the remedy; or as `on_cluster`.
     """
-    if on_cluster() and "://" not in location and not Path(location).is_absolute():
+    if "://" not in location and not Path(location).is_absolute() and on_cluster():
         raise ConfigError(
             f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
             "give a path or URI that all nodes reach, such as /shared/results"
@@ -144,8 +145,24 @@ def beside_driver() -> Any:
 
 
 def on_cluster() -> bool:
-    """Whether Ray is a cluster's, whose hosts may come and go, and not this process's own."""
-    return bool(os.environ.get("RAY_ADDRESS"))
+    """Whether Ray is a cluster's, whose hosts may come and go, and not this process's own.
+
+    Raises:
+        ConfigError: RAY_ADDRESS is where jobs are submitted.
+    """
+    return bool(_cluster_address())
+
+
+def _cluster_address() -> str:
+    """RAY_ADDRESS; empty where there is none."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    # Shells have it for `ray job submit`; Ray itself cannot be joined there.
+    if address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"RAY_ADDRESS is {address}, where jobs are submitted: `unset RAY_ADDRESS` to run here, "
+            "or `ray job submit --working-dir . -- python jobs/...` to run on that cluster"
+        )
+    return address
 
 
 def gpus_on_demand() -> int:

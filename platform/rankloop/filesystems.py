@@ -95,6 +95,20 @@ def join_uri(folder: str, name: str) -> str:
     return f"{start.rstrip('/')}/{quote(name)}{mark}{options}"
 
 
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return the URI of the folder that a URI's file is in, and the file's name: see `join_uri`.
+
+    Raises:
+        ValueError: it names no file in a folder or bucket.
+    """
+    plain = uri.partition("://")[0] not in (*PYARROW_SCHEMES, "file")
+    start, mark, options = (uri, "", "") if plain else uri.partition("?")
+    folder, _, name = start.rpartition("/")
+    if not name or folder.endswith(("/", ":")):
+        raise ValueError("it names no file in a folder or bucket")
+    return f"{folder}{mark}{options}", name if plain else unquote(name)
+
+
 def is_away(error: BaseException) -> bool:
     """Whether an error, or what it was raised from, says that storage cannot be reached for the
     moment, not what is in it.

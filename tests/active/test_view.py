@@ -71,7 +71,7 @@ def test_runs_are_complete_once_mlflow_is_back(make_campaign, tmp_path, monkeypa
         assert set(runs) == {"campaign campaign", "campaign cycle 1", "campaign cycle 2"}
     with caplog.at_level(logging.WARNING):
         _drive(campaign, 3)
-    assert "MLflow is left out for now" in caplog.text
+    assert f"MLflow at http://127.0.0.1:{port} is away" in caplog.text
     assert len(curve(campaign)) == 4
     with mlflow_server(server, port) as url:
         show(campaign, campaign.folder / ".." / "..")

@@ -11,8 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
+
+from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
+from rankloop.scoring.table import read_rows
+from rankloop.storage import open_folder
+from rankloop.training.checkpoints import Checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.integration
 
@@ -146,6 +153,38 @@ def test_a_job_file_is_enough(cluster):
     assert "RUNNING" in ray_job(cluster, "status", "defaults")
     ray_job(cluster, "stop", "defaults")
     assert "was stopped" in ray_job(cluster, "status", "defaults")
+
+
+@pytest.mark.slow
+def test_scores_of_a_submitted_job_are_where_they_outlive_it(cluster, tmp_path, s3_folder):
+    """In the result folder, or in a bucket; not in the folder that the job ran in."""
+    model, photos = scorer_and_photos(tmp_path)
+    uri = s3_folder.replace("/results", "/scores.csv")
+    score = f"python jobs/score.py {model} {photos}"
+    done = submit(cluster, "bash", "-c", f"{score} && {score} --output '{uri}'")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = re.findall(r"^table: (\S+)$", done.stdout, re.MULTILINE)
+    folders = re.findall(r"^(/\S+/score/ssranking-\w+)$", done.stdout, re.MULTILINE)
+    assert tables == [f"{folders[0]}/scores.csv", uri.replace("key:secret@", "")]
+    for table, folder in zip(tables, folders, strict=True):
+        assert json.loads(Path(folder, "result.json").read_text())["table"] == table
+    rows = list(read_rows(Path(tables[0])))
+    assert [Path(row.image).name for row in rows] == [f"{i}.png" for i in range(5)]
+    assert all(row.score is not None for row in rows)
+    bucket = open_folder(uri.replace("/scores.csv", ""))
+    assert bucket.names() == ["scores.csv"]
+    assert bucket.read_bytes("scores.csv") == Path(tables[0]).read_bytes()
+
+
+def scorer_and_photos(folder):
+    config = SSRankingConfig(backbone="shallow", image_size=48, input_size=48)
+    identity = {"method": "ssranking", "config": config.model_dump(mode="json")}
+    checkpoint = Checkpoint(1, SSRANKING.build(config, 0).state_dict(), {}, identity, {})
+    (folder / "photos").mkdir()
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (50, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "photos" / f"{i}.png")
+    return save_checkpoint(open_folder(str(folder)), "checkpoint", checkpoint), folder / "photos"
 
 
 @pytest.mark.slow

@@ -105,6 +105,17 @@ def test_results_of_a_submitted_job_must_not_go_where_they_vanish(run, monkeypat
     assert errors.startswith("error: --storage results is relative")
 
 
+@pytest.mark.parametrize("job", [*TRAINING_JOBS, "score.py", "preview.py", "ingest.py"])
+def test_a_shell_set_up_for_submitting_is_named_in_one_line(run, monkeypatch, job):
+    """README has people export it; a job run here is not submitted for that."""
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    code, _, errors = run(job, *(["nowhere", "photos"] if job == "score.py" else []))
+    assert code == 1
+    (line,) = errors.splitlines()
+    assert line.startswith("error: RAY_ADDRESS is http://127.0.0.1:8265")
+    assert "unset RAY_ADDRESS" in line
+
+
 @pytest.mark.parametrize("job", ["tune_rankiqa.py", "compare_rankiqa.py", "active_learning.py"])
 def test_help_of_quality_jobs_teaches(run, job):
     code, output, errors = run(job, "--help")

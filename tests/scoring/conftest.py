@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 
 from rankloop.methods.configuration import make_config
+from rankloop.methods.counting import COUNTING
+from rankloop.methods.counting_config import CountingConfig
 from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
 from rankloop.storage import Folder, open_folder
 from rankloop.training.checkpoints import Checkpoint, save_checkpoint
@@ -64,3 +66,19 @@ def photos(tmp_path: Path) -> list[str]:
     Path(paths[2]).write_bytes(Path(paths[2]).read_bytes()[:100])
     Path(paths[11]).write_bytes(b"not an image")
     return paths
+
+
+@pytest.fixture(scope="session")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> str:
+    config = make_config(CountingConfig, dict(COUNTING.smoke))
+    identity = {
+        "method": "counting",
+        "config": config.model_dump(mode="json"),
+        "seed": 0,
+        "higher_is_better": True,
+    }
+    model = COUNTING.build(config, 0)
+    model.density.bias.data.fill_(0.3)  # type: ignore[union-attr, operator]
+    checkpoint = Checkpoint(0, model.state_dict(), {}, identity, {})
+    folder = open_folder(str(tmp_path_factory.mktemp("counter")))
+    return str(save_checkpoint(folder, "checkpoint", checkpoint))

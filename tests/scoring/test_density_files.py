@@ -19,22 +19,6 @@ from rankloop.storage import open_folder
 from rankloop.training.checkpoints import Checkpoint, save_checkpoint
 
 
-@pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> str:
-    config = make_config(CountingConfig, dict(COUNTING.smoke))
-    identity = {
-        "method": "counting",
-        "config": config.model_dump(mode="json"),
-        "seed": 0,
-        "higher_is_better": True,
-    }
-    model = COUNTING.build(config, 0)
-    model.density.bias.data.fill_(0.3)  # type: ignore[union-attr, operator]
-    checkpoint = Checkpoint(0, model.state_dict(), {}, identity, {})
-    folder = open_folder(str(tmp_path_factory.mktemp("counter")))
-    return str(save_checkpoint(folder, "checkpoint", checkpoint))
-
-
 def test_each_image_gets_a_map_whose_sum_is_its_score(counter, photos, tmp_path):
     score_paths(counter, photos, tmp_path / "plain.csv", batch_size=3)
     maps = tmp_path / "maps"
@@ -123,23 +107,24 @@ def test_a_map_that_is_not_finite_is_an_error_and_no_file(counter, tmp_path):
     scorer = load_scorer(counter)
     scorer.model.density.bias.data.fill_(float("nan"))
     views = np.zeros((1, 32, 48, 3), np.uint8)
-    found = score_by_density(scorer, [views, "broken"], [tmp_path / "a", tmp_path / "b"])
+    folder = open_folder(str(tmp_path))
+    found = score_by_density(scorer, [views, "broken"], folder, ["a", "b"])
     assert found == [(None, "the density map is not finite"), (None, "broken")]
     assert not list(tmp_path.iterdir())
 
 
 def test_maps_keep_the_folders_of_their_images(tmp_path):
-    files = map_files(tmp_path, ["/data/a/1.jpg", "/data/b/1.jpg", "/data/b/c/2.png"])
-    assert files == [tmp_path / "a/1.jpg", tmp_path / "b/1.jpg", tmp_path / "b/c/2.png"]
-    assert map_files(tmp_path, ["s3://x/y/1.jpg"]) == [tmp_path / "1.jpg"]
+    files = map_files(["/data/a/1.jpg", "/data/b/1.jpg", "/data/b/c/2.png"])
+    assert files == ["a/1.jpg", "b/1.jpg", "b/c/2.png"]
+    assert map_files(["s3://x/y/1.jpg"]) == ["1.jpg"]
     with pytest.raises(ConfigError, match=r"s3://x/1\.jpg and gs://x/1\.jpg would both be"):
-        map_files(tmp_path, ["s3://x/1.jpg", "gs://x/1.jpg"])
-    mixed = map_files(tmp_path, ["s3://x/1.jpg", "/data/1.jpg", "named/in/the/data.jpg"])
+        map_files(["s3://x/1.jpg", "gs://x/1.jpg"])
+    mixed = map_files(["s3://x/1.jpg", "/data/1.jpg", "named/in/the/data.jpg"])
     assert len(set(mixed)) == 3
-    assert all(file.is_relative_to(tmp_path) for file in mixed)
+    assert not any(file.startswith(("/", "..")) for file in mixed)
     for outside in ("s3://b/a/../../../../home/u/x.jpg", "http://h/a.jpg?x=/../../../../../y"):
-        for file in map_files(tmp_path, ["s3://b/a/1.jpg", outside]):
-            assert file.resolve().is_relative_to(tmp_path)
+        for file in map_files(["s3://b/a/1.jpg", outside]):
+            assert (tmp_path / file).resolve().is_relative_to(tmp_path)
 
 
 def test_maps_of_other_methods_and_of_many_workers_are_refused(
@@ -153,5 +138,5 @@ def test_maps_of_other_methods_and_of_many_workers_are_refused(
     with pytest.raises(ConfigError, match="2 workers: density maps are written by one process"):
         score(counter, photos, tmp_path / "a.csv", density=tmp_path, workers=2)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"cannot be written to .*: give another|another --dens"):
+    with pytest.raises(StorageError, match=r"cannot write .*: give another folder"):
         score(counter, photos, tmp_path / "a.csv", density=tmp_path / "file")

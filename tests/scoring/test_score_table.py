@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankloop.errors import ConfigError, LockedError, StorageError
+from rankloop.errors import LockedError, StorageError
 from rankloop.scoring.table import (
     Row,
     append_rows,
     as_cell,
-    check_output,
     finish,
     keep_beginning,
     open_partial,
@@ -200,14 +199,6 @@ def test_a_full_disk_says_so_and_keeps_the_rows(tmp_path: Path) -> None:
         append_rows(file, rows[kept:])
         finish(output, "d")
     assert list(read_rows(output)) == rows
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "s3://bucket/a.csv", "."])
-def test_other_outputs_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="output"):
-        check_output(Path(name))
-    check_output(Path("a.CSV"))
-    check_output(Path("sub/a.parquet"))
 
 
 def test_the_csv_is_plain_rfc_4180(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mlflow_server import free_port, mlflow_server
 from rankloop.errors import StorageError
 from rankloop.storage import open_folder
-from rankloop.tracking import open_tracking, ui_command
+from rankloop.tracking import open_tracking, runs, ui_command
 from rankloop.tracking.runs import KEY_TAG
 
 
@@ -71,3 +71,36 @@ def _resolving(original, name: str, address: str):
     return lambda host, *args, **kwargs: original(
         address if host == name else host, *args, **kwargs
     )
+
+
+@pytest.mark.integration
+def test_what_was_begun_while_it_was_away_is_there_when_it_is_back(monkeypatch, tmp_path, caplog):
+    port = free_port()
+    monkeypatch.setattr(runs, "LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    tracking = open_tracking(open_folder(str(tmp_path / "storage")), patience=0.0)
+    parent = tracking.start_run("ssranking", "sweep", key="sweep", params={"trials": 2})
+    child = tracking.start_run("ssranking", "trial", key="sweep/0", parent=parent, tags={"a": "b"})
+    tracking.log_points(child, [("loss", 1.0, 1)])
+    with mlflow_server(tmp_path / "server", port) as url:
+        tracking.log_points(child, [("loss", 1.0, 1), ("loss", 2.0, 2)])
+    # It is killed once more.
+    tracking.log_points(child, [("loss", 3.0, 3)])
+    tracking.finish(child, "FINISHED")
+    with mlflow_server(tmp_path / "server", port) as url:
+        tracking.log_points(child, [("loss", float(step), step) for step in (1, 2, 3)])
+        tracking.finish(child, "FINISHED")
+        client = client_of(url)
+        found = client.get_run(tracking.run_id(child))
+        assert history(client, found.info.run_id, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+        assert found.info.status == "FINISHED"
+        assert found.data.tags["a"] == "b"
+        assert found.data.tags["mlflow.parentRunId"] == tracking.run_id(parent)
+        assert client.get_run(tracking.run_id(parent)).data.params == {"trials": "2"}
+        page = tracking.comparison_url(parent, [child])
+        assert found.info.run_id in page
+        assert "unopened" not in page
+    said = [record.getMessage() for record in caplog.records]
+    assert ["is away" in line for line in said] == [True, False, True, False]
+    assert sum("is back" in line for line in said) == 2

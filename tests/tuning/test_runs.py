@@ -127,6 +127,8 @@ def test_values_that_contradict_the_configuration_fail_their_run_alone(context):
 class Tracked:
     """Keeps what would be sent to MLflow."""
 
+    has_failed = is_away = False
+
     def __init__(self):
         self.files, self.ended, self.params = {}, {}, {}
 

@@ -179,6 +179,7 @@ def _train(campaign: Campaign, number: int, resources: Resources, tell: Tell) ->
         on_report=report,
         on_step=lambda done: tell(f"cycle {number}: step {done} of {config.steps}"),
         on_workers=count_workers,
+        on_wait=lambda line: tell(f"cycle {number}: {line}"),
     )
     trained = time.monotonic()
     final = final_model(campaign.method, config, run, data)
@@ -241,6 +242,7 @@ def _least_certain(
             workers=resources.scoring_workers,
             pairs=plan.pairs,
             with_features=with_features,
+            on_wait=lambda line: tell(f"cycle {number}: {line}"),
         ):
             found += some
             if len(found) == len(names) or time.monotonic() - told > _SECONDS_BETWEEN_LINES:

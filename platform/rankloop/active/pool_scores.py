@@ -1,7 +1,7 @@
 """Certainty of every item of a pool, through Ray Data, as a table."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from rankloop.methods import find_method
 from rankloop.methods.method import TrainingData
 from rankloop.scoring.scorer import ImageScorer, make_scorer
 from rankloop.training.checkpoints import Checkpoint
+from rankloop.waiting import Waiting, needed
 
 # Half a core each, so that a machine with one core has room for a model and a making task.
 _CPUS = 0.5
@@ -69,6 +70,7 @@ def score_items(
     workers: int | None = None,
     pairs: int = PAIRS,
     with_features: bool = False,
+    on_wait: Callable[[str], object] = lambda line: None,
 ) -> Iterator[list[ItemScore]]:
     """Yield the scores of items in their order, some at a time.
 
@@ -84,6 +86,7 @@ def score_items(
             GPUs, or else cores; 0 scores in this process, without Ray.
         pairs: K of eq. 15.
         with_features: also pass one image of each ranked set through the network for features.
+        on_wait: told every minute what is waited for, until the first are scored.
     """
     if not items:
         return
@@ -96,11 +99,15 @@ def score_items(
                 for item in items[start : start + _BATCH]
             ]
         return
-    yield from _by_ray(checkpoint, making, items, workers)
+    yield from _by_ray(checkpoint, making, items, workers, on_wait)
 
 
 def _by_ray(
-    checkpoint: Checkpoint, making: _Making, items: Sequence[Item], workers: int | None
+    checkpoint: Checkpoint,
+    making: _Making,
+    items: Sequence[Item],
+    workers: int | None,
+    on_wait: Callable[[str], object],
 ) -> Iterator[list[ItemScore]]:
     import ray
     import ray.data
@@ -133,7 +140,8 @@ def _by_ray(
         num_cpus=_CPUS,
         num_gpus=1 if gpus else 0,
     )
-    for batch in scored.iter_batches(batch_size=None):
+    waiting = Waiting(needed(float(bool(gpus)), _CPUS, "copy of the model"), on_wait)
+    for batch in waiting.for_first(scored.iter_batches(batch_size=None)):
         yield [
             ItemScore(
                 items[int(index)].name,

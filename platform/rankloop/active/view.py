@@ -27,10 +27,9 @@ from rankloop.plots.contact_sheet import contact_sheet
 from rankloop.plots.learning_curve import learning_curve
 from rankloop.storage import Folder, read_parquet
 from rankloop.tracking import Tracking, data_tags, open_tracking
+from rankloop.tracking.runs import COMPLETE
 
 CURVES = ("mae", "rmse", "srocc", "plcc", "pair_accuracy")
-# Of the runs of cycles that MLflow has whole.
-COMPLETE = "rankloop.complete"
 _SHOWN, _SIDE = 24, 128
 _log = logging.getLogger("rankloop")
 
@@ -81,9 +80,12 @@ def show(campaign: Campaign, storage: Folder, *, everything: bool = False) -> No
     for number in range(campaign.cycles_done() + 1):
         _draw_selected(campaign, number)
     try:
-        tracking = open_tracking(storage)
+        # The next cycle brings in what is missing; who asks for everything waits for it.
+        tracking = open_tracking(storage, patience=None if everything else 0.0)
     except RankloopError as error:
         _log.warning("MLflow is left out for now: %s", error)
+        return
+    if tracking.is_away:
         return
     _track(campaign, tracking, everything)
 

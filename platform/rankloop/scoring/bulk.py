@@ -12,6 +12,7 @@ import torch
 from rankloop.errors import ConfigError
 from rankloop.redaction import without_passwords
 from rankloop.scoring.density import map_files, score_by_density
+from rankloop.scoring.output import Output, delivered, find_output
 from rankloop.scoring.pipeline import BATCH, Score, scores_in_process
 from rankloop.scoring.scorer import (
     ImageScorer,
@@ -23,14 +24,13 @@ from rankloop.scoring.scorer import (
 from rankloop.scoring.table import (
     Row,
     append_rows,
-    check_output,
     finish,
     keep_beginning,
     open_partial,
     partial_path,
     read_rows,
 )
-from rankloop.storage import Folder
+from rankloop.storage import Folder, open_folder
 from rankloop.training.checkpoints import Checkpoint
 
 # Up to so many images this process scores them alone: starting Ray Data would take longer.
@@ -64,14 +64,14 @@ class Summary:
 
 
 def score_paths(
-    location: str | Folder,
+    location: str | Folder | Checkpoint,
     uris: Sequence[str],
-    output: Path,
+    output: str | Path | Output,
     *,
     workers: int | None = None,
     batch_size: int = BATCH,
     names: Sequence[str] | None = None,
-    density: Path | None = None,
+    density: str | Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """Write the score of every image to a table with the columns ``image, score, error``.
@@ -81,15 +81,17 @@ def score_paths(
     model are kept, up to the first image that is not the same.
 
     Args:
-        location: the checkpoint, as ``load_scorer`` takes it.
+        location: the checkpoint, or where it is, as ``load_scorer`` takes it.
         uris: local paths or URIs, see ``expand_paths``.
-        output: the table, ``.csv`` or ``.parquet``; replaced at the end if it exists.
+        output: path or URI of the table, ``.csv`` or ``.parquet``; replaced at the end if it
+            exists.
         workers: copies of the model that score at once through Ray Data; 1 for none, all in this
             process. By default 1 for up to IN_PROCESS_LIMIT images, else what the machine or
             cluster has room for.
         batch_size: images per call of the model.
         names: what the table calls the images; their ``uris`` by default, without passwords.
-        density: folder for density maps, see `map_files`; written by this process alone.
+        density: path or URI of a folder for density maps, see `map_files`; written by this
+            process alone.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -98,36 +100,37 @@ def score_paths(
         LockedError: another process writes the same table.
         StorageError: the table cannot be written; the rows before stay.
     """
-    check_output(output)
+    place = output if isinstance(output, Output) else find_output(output)
     if density is not None and (workers or 1) > 1:
         raise ConfigError(f"{workers} workers: density maps are written by one process, give 1")
     if batch_size < 1 or (workers is not None and workers < 1):
         raise ConfigError(f"workers {workers}, batch_size {batch_size}: give numbers of at least 1")
-    checkpoint = find_checkpoint(location)
+    checkpoint = location if isinstance(location, Checkpoint) else find_checkpoint(location)
     scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     digest = checkpoint_digest(checkpoint)
     if density is not None and scorer.method.density is None:
         raise no_density(scorer.method)
     names = [without_passwords(name) for name in (uris if names is None else names)]
-    files = [] if density is None else map_files(density, names)
+    maps = None if density is None else open_folder(str(density))
+    files = [] if density is None else map_files(names)
     # Rows that were written without maps, or with maps elsewhere, are not gone on from.
-    place = "" if density is None else str(density.resolve())
-    started = hashlib.sha256(f"{digest} {place}".encode()).hexdigest() if place else digest
-    with open_partial(output, started) as file:
+    started = hashlib.sha256(f"{digest} {maps}".encode()).hexdigest() if maps else digest
+    with delivered(place, started) as (table, appended), open_partial(table, started) as file:
         done = keep_beginning(file, names)
         on_progress(done, len(uris))
-        if density is None:
+        if maps is None:
             scores = _scores(checkpoint, scorer, uris[done:], workers, batch_size)
         else:
-            scores = _scores_with_maps(scorer, uris[done:], files[done:], batch_size)
+            scores = _scores_with_maps(scorer, uris[done:], maps, files[done:], batch_size)
         with closing(scores):
             for some in scores:
                 named = zip(names[done : done + len(some)], some, strict=True)
                 append_rows(file, [Row(name, *score) for name, score in named])
                 done += len(some)
+                appended()
                 on_progress(done, len(uris))
-        failures, failed, negative = _looked_through(partial_path(output, started))
-        finish(output, started)
+        failures, failed, negative = _looked_through(partial_path(table, started))
+        finish(table, started)
     return Summary(
         scored=len(uris) - failed,
         failed=failed,
@@ -159,7 +162,7 @@ def _scores(
 
 
 def _scores_with_maps(
-    scorer: ImageScorer, uris: Sequence[str], files: Sequence[Path], batch_size: int
+    scorer: ImageScorer, uris: Sequence[str], maps: Folder, files: Sequence[str], batch_size: int
 ) -> Generator[list[Score], None, None]:
     if uris:
         yield from scores_in_process(
@@ -167,7 +170,7 @@ def _scores_with_maps(
             uris,
             batch_size,
             lambda decoded, start: score_by_density(
-                scorer, decoded, files[start : start + len(decoded)]
+                scorer, decoded, maps, files[start : start + len(decoded)]
             ),
         )
 

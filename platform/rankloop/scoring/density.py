@@ -3,23 +3,22 @@
 import os
 import posixpath
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from rankloop.errors import ConfigError, StorageError
+from rankloop.errors import ConfigError
 from rankloop.images import encode
 from rankloop.models.density import STRIDE
 from rankloop.npy import to_bytes
 from rankloop.scoring.pipeline import Score
 from rankloop.scoring.scorer import ImageScorer
+from rankloop.storage import Folder
 
 
-def map_files(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Return where the maps of images go, without ending: their paths below what all share.
+def map_files(names: Sequence[str]) -> list[str]:
+    """Return where in a folder maps go, without ending: images' paths below what all share.
 
     Args:
-        folder: for all maps.
         names: paths or URIs of the images, or what they are called.
 
     Raises:
@@ -33,9 +32,9 @@ def map_files(folder: Path, names: Sequence[str]) -> list[Path]:
         for name in names
     ]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
-    files: dict[Path, str] = {}
+    files: dict[str, str] = {}
     for name, path in zip(names, paths, strict=True):
-        file = folder / os.path.relpath(path, shared)
+        file = os.path.relpath(path, shared)
         if file in files:
             raise ConfigError(
                 f"the density maps of {files[file]} and {name} would both be {file}.npy: score "
@@ -46,7 +45,7 @@ def map_files(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def score_by_density(
-    scorer: ImageScorer, decoded: Sequence[np.ndarray | str], files: Sequence[Path]
+    scorer: ImageScorer, decoded: Sequence[np.ndarray | str], folder: Folder, files: Sequence[str]
 ) -> list[Score]:
     """Score images by the sums of their density maps, and write these.
 
@@ -56,7 +55,8 @@ def score_by_density(
     Args:
         scorer: of a method that makes density maps.
         decoded: what `decode` gave of each image.
-        files: where the maps go, without ending.
+        folder: for all maps.
+        files: where in it they go, without ending.
 
     Raises:
         StorageError: a map cannot be written.
@@ -70,12 +70,12 @@ def score_by_density(
         if not np.isfinite(density).all():
             scores.append((None, "the density map is not finite"))
             continue
-        _write(file, density, views.shape[1:3])
+        _write(folder, file, density, views.shape[1:3])
         scores.append((float(density.sum(dtype=np.float64)), ""))
     return scores
 
 
-def _write(file: Path, density: np.ndarray, shape: tuple[int, ...]) -> None:
+def _write(folder: Folder, file: str, density: np.ndarray, shape: tuple[int, ...]) -> None:
     # Matplotlib takes a second to import.
     import matplotlib
 
@@ -85,12 +85,7 @@ def _write(file: Path, density: np.ndarray, shape: tuple[int, ...]) -> None:
     colors = matplotlib.colormaps[COLORMAP](shares, bytes=True)[..., :3]
     # Cells at the border may reach beyond it.
     picture = colors.repeat(STRIDE, 0).repeat(STRIDE, 1)[: shape[0], : shape[1]]
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_name(f"{file.name}.npy").write_bytes(to_bytes(density))
-        file.with_name(f"{file.name}.png").write_bytes(encode(np.ascontiguousarray(picture)))
-    except OSError as error:
-        raise StorageError(
-            f"density maps cannot be written to {file.parent}: {error.strerror or error}; give "
-            "another --density"
-        ) from error
+    within, name = os.path.split(file)
+    place = folder / within if within else folder
+    place.write_bytes(f"{name}.npy", to_bytes(density))
+    place.write_bytes(f"{name}.png", encode(np.ascontiguousarray(picture)))

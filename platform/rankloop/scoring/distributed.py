@@ -15,6 +15,7 @@ from rankloop.methods import find_method
 from rankloop.scoring.pipeline import Score, decode, score_decoded
 from rankloop.scoring.scorer import ImageScorer, make_scorer
 from rankloop.training.checkpoints import Checkpoint
+from rankloop.waiting import Waiting, needed
 
 # Half a core each, so that a machine with one core has room for a model and a decoding task;
 # a pipeline whose actors take all cores waits for ever.
@@ -81,7 +82,8 @@ def scores_by_ray(
             num_gpus=1 if gpus else 0,
         )
         done = 0
-        for batch in scored.iter_batches(batch_size=None):
+        waiting = Waiting(needed(float(bool(gpus)), _CPUS, "copy of the model"))
+        for batch in waiting.for_first(scored.iter_batches(batch_size=None)):
             if batch["index"].tolist() != list(range(done, done + len(batch["index"]))):
                 raise RuntimeError(f"Ray Data gave rows out of order at image {done}")
             done += len(batch["index"])

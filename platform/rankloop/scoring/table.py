@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from rankloop.errors import ConfigError, LockedError, StorageError
+from rankloop.errors import LockedError, StorageError
 from rankloop.locking import flock
 from rankloop.spreadsheets import is_formula
 
@@ -43,16 +43,6 @@ class Row:
     image: str
     score: float | None
     error: str = ""
-
-
-def check_output(output: Path) -> None:
-    """Raise ConfigError unless a table can be written in the format that the name asks for."""
-    if "://" in str(output) or ":/" in str(output):
-        raise ConfigError(f"output {output} is a URI: give a local file, then copy it there")
-    if output.suffix.lower() not in FORMATS:
-        raise ConfigError(f"output {output} is neither {' nor '.join(FORMATS)}: give one of these")
-    if output.is_dir():
-        raise ConfigError(f"output {output} is a folder: give the name of a file")
 
 
 def as_cell(text: str) -> str:

@@ -44,6 +44,11 @@ class Location:
         return self.artifacts is None
 
     @property
+    def is_http(self) -> bool:
+        """Whether they are behind a server, which may be away for a while."""
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
     def base_url(self) -> str:
         """Where the pages are: the server, or what `ui_command` starts."""
         return self.shown.rstrip("/") if self.on_server else f"http://127.0.0.1:{UI_PORT}"

@@ -9,16 +9,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
 from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
+from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
 
 KEY_TAG = "rankloop.key"
+# Of runs that MLflow has whole.
+COMPLETE = "rankloop.complete"
 PARENT_TAG = "mlflow.parentRunId"
+# Between two looks for a server that is away.
+LOOK_SECONDS = 10.0
 # MLflow's own limits.
 BATCH = 1000
 PARAMS_BATCH = 100
@@ -36,11 +42,14 @@ def _forgiving(
     # The one place where failures of MLflow after its opening end.
     @functools.wraps(action)
     def attempt(self: "Tracking", run_id: str, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        if not run_id:
+        if not run_id or self.is_away:
             return
         try:
-            action(self, run_id, *args, **kwargs)
+            action(self, self._opened(run_id), *args, **kwargs)
+            self._worked()
         except Exception as error:
+            # Some of it may have arrived.
+            self._steps.pop(self._ids.get(run_id, run_id), None)
             self._warn(error)
 
     return attempt
@@ -50,22 +59,37 @@ class Tracking:
     """Runs in MLflow, by run id; see `open_tracking`.
 
     A failure of MLflow is logged once as a warning, and work goes on without it: the result
-    folders hold everything. A run that could not be opened has the id ``""``, with which every
-    method does nothing.
+    folders hold everything. While a server is away nothing is sent, nor waited for but a short look
+    now and then; callers send again what it may lack, see `has_failed`. A run that could not be
+    opened has a stand-in for its id, and is opened by the next call about it that can. With the id
+    ``""`` every method does nothing.
+
+    Args:
+        client: MLflow's.
+        location: where the runs are.
+        away: why nothing is there yet, if a server does not answer.
 
     Attributes:
         uri: where the runs are, without a password.
     """
 
-    def __init__(self, client: Any, location: Location) -> None:
+    def __init__(self, client: Any, location: Location, away: Exception | None = None) -> None:
         self.uri = location.shown
         self._client = client
         self._location = location
-        self._warned = False
+        # Whether anything failed so far, and whether that was said of this time.
+        self._failed = self._said = False
+        self._away = self._was_away = False
+        self._next_look = 0.0
+        # Stand-in -> what opens the run, and then its id.
+        self._unopened: dict[str, _Wanted] = {}
+        self._ids: dict[str, str] = {}
         self._experiments: dict[str, str] = {}
         self._experiment_of: dict[str, str] = {}
         # Run id -> metric name -> steps that MLflow has.
         self._steps: dict[str, dict[str, set[int]]] = {}
+        if away is not None:
+            self._warn(away)
 
     def comparison_url(self, parent: str, children: Sequence[str]) -> str:
         """Return the page that compares runs, with parallel coordinates.
@@ -76,8 +100,9 @@ class Tracking:
             parent: the run that they are children of, opened by this object.
             children: ids of the runs to compare.
         """
-        runs = json.dumps([child for child in children if child], separators=(",", ":"))
-        experiments = json.dumps([self._experiment_of.get(parent, "")])
+        ids = [self._ids.get(child, child) for child in children if child not in self._unopened]
+        runs = json.dumps([child for child in ids if child], separators=(",", ":"))
+        experiments = json.dumps([self._experiment_of.get(self._ids.get(parent, parent), "")])
         query = f"runs={quote(runs)}&experiments={quote(experiments)}"
         return f"{self._location.base_url}/#/compare-runs?{query}"
 
@@ -91,7 +116,7 @@ class Tracking:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Open the run of that key, or create it, and return its id.
+        """Open the run of that key, or create it, and return its id, or a stand-in for now.
 
         Args:
             experiment: created if there is none of that name.
@@ -101,22 +126,61 @@ class Tracking:
             params: see `log_params`.
             tags: see `set_tags`.
         """
+        stand_in = f"unopened {key}"
+        wanted = _Wanted(experiment, name, _quoted(key), parent, dict(params or {}), tags or {})
+        self._ids.pop(stand_in, None)
+        self._unopened[stand_in] = wanted
+        return self.run_id(stand_in) or stand_in
+
+    def run_id(self, run: str) -> str:
+        """Return the id of a run that may have a stand-in; ``""`` where it cannot be opened now."""
+        if not run or self.is_away:
+            return ""
         try:
-            run_id = self._find_or_create(experiment, name, _quoted(key))
+            run_id = self._opened(run)
         except Exception as error:
             self._warn(error)
             return ""
-        self.set_tags(run_id, dict(tags or {}) | ({PARENT_TAG: parent} if parent else {}))
-        self.log_params(run_id, params or {})
+        self._worked()
+        return run_id
+
+    def _opened(self, run: str) -> str:
+        wanted = self._unopened.get(run)
+        if wanted is None:
+            return self._ids.get(run, run)
+        tags = dict(wanted.tags)
+        if wanted.parent:
+            tags[PARENT_TAG] = self._opened(wanted.parent)
+        run_id = self._find_or_create(wanted.experiment, wanted.name, wanted.key)
+        try:
+            self._set_tags(run_id, tags)
+            self._log_params(run_id, wanted.params)
+        except Exception as error:
+            if self._location.is_http and is_away(error):
+                # Once more when it is back.
+                raise
+            self._warn(error)
+        del self._unopened[run]
+        self._ids[run] = run_id
         return run_id
 
     @property
     def has_failed(self) -> bool:
-        """Whether any failure was logged so far."""
-        return self._warned
+        """Whether anything failed so far: MLflow may lack what was sent since."""
+        return self._failed
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server is away, as far as the last look tells."""
+        if self._away and time.monotonic() >= self._next_look:
+            self._away = not answers(self._location.uri)
+            self._next_look = time.monotonic() + LOOK_SECONDS
+        return self._away
 
     def has_tag(self, experiment: str, key: str, tag: str) -> bool:
         """Whether there is a finished run of that key with a tag; False where MLflow fails."""
+        if self.is_away:
+            return False
         try:
             run = self._find(self._experiment_id(experiment), _quoted(key))
         except Exception as error:
@@ -166,6 +230,9 @@ class Tracking:
 
         MLflow never changes a parameter: those it has keep their value.
         """
+        self._log_params(run_id, params)
+
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
         known = self._client.get_run(run_id).data.params
@@ -178,6 +245,9 @@ class Tracking:
     @_forgiving
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those of the same name."""
+        self._set_tags(run_id, tags)
+
+    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         if tags:
@@ -278,19 +348,40 @@ class Tracking:
         self._steps.pop(run_id, None)
         self._client.set_terminated(run_id, status)
 
+    def _worked(self) -> None:
+        if self._was_away:
+            self._was_away = self._said = False
+            _LOG.warning("MLflow at %s is back", self.uri)
+
     def _warn(self, error: Exception) -> None:
-        level = logging.DEBUG if self._warned else logging.WARNING
-        self._warned = True
+        level = logging.DEBUG if self._said else logging.WARNING
+        self._failed = self._said = True
+        if self._location.is_http and is_away(error):
+            self._away = self._was_away = True
+            self._next_look = time.monotonic() + LOOK_SECONDS
         _LOG.log(
             level,
-            "MLflow at %s fails (%s); work goes on, and the result folders hold everything, but "
-            "the MLflow pages may lack some of it",
+            "MLflow at %s %s (%s); work goes on, and the result folders hold everything: what the "
+            "MLflow pages lack is brought in once it works, or when the same command is run again",
             self.uri,
+            "is away" if self._away else "fails",
             first_line(error),
         )
 
 
-def first_line(error: Exception) -> str:
+@dataclass(frozen=True)
+class _Wanted:
+    """What opens a run."""
+
+    experiment: str
+    name: str
+    key: str
+    parent: str | None
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def first_line(error: BaseException) -> str:
     """Return what an error says, in one line, without passwords."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return without_passwords(line)[:300]

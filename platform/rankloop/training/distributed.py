@@ -21,6 +21,7 @@ from rankloop.streams.batches import plain_batches, worker_items
 from rankloop.training.attempts import MOST_FAILURES, forget_attempts
 from rankloop.training.distributed_worker import Sharing, work
 from rankloop.training.loop import Report, Schedule, train
+from rankloop.waiting import Waiting, needed
 
 SCRATCH = "ray-train"
 # Between two looks for hosts that have come back, or were started since.
@@ -43,6 +44,7 @@ def train_distributed(
     on_report: Callable[[Report], Any] = lambda report: True,
     on_step: Callable[[int], None] = lambda done: None,
     on_workers: Callable[[int], None] = lambda workers: None,
+    on_wait: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train with data-parallel workers (NCCL on GPUs, gloo on CPUs); see `train`.
 
@@ -65,6 +67,7 @@ def train_distributed(
         on_report: told in this process of every evaluation; after a restart of past ones again.
         on_step: told every few seconds how many steps are done.
         on_workers: told how many workers train, whenever that many begin.
+        on_wait: told every minute what is waited for, until a first worker begins.
 
     Raises:
         TrainingError: the loss is NaN, or workers were lost again and again at the same step.
@@ -143,12 +146,21 @@ def train_distributed(
     )
     failures: list[tuple[Exception, bool]] = []
     survived = False
-    listener = threading.Thread(
-        target=_listen, args=(messages, on_report, on_step, on_workers, failures), daemon=True
-    )
-    listener.start()
+    waiting = Waiting(needed(float(use_gpu), cpus, "worker"), on_wait)
     try:
-        _fit(trainer)
+        with waiting.until_called() as begun:
+
+            def count_workers(found: int) -> None:
+                begun()
+                on_workers(found)
+
+            listener = threading.Thread(
+                target=_listen,
+                args=(messages, on_report, on_step, count_workers, failures),
+                daemon=True,
+            )
+            listener.start()
+            _fit(trainer)
         survived = True
     except Exception as error:
         if not failures:

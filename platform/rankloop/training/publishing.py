@@ -174,6 +174,7 @@ def _log_model(
 ) -> None:
     from rankloop.scoring.mlflow_model import log_scorer
 
+    run_id = tracking.run_id(run_id)
     if not run_id:
         return
     rows = np.concatenate([found.images for found in final.evaluations.values()])

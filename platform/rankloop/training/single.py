@@ -16,7 +16,7 @@ from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import FinalModel, final_model, replaced_images
+from rankloop.training.final import FinalModel, final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.publishing import publish
@@ -53,7 +53,8 @@ def run_training(
         last = load_latest(folder / "checkpoints")
         if last is not None:
             print(f"going on from step {last.step}", flush=True)
-        _log_first_batch(method, config, prepared, folder, tracking, run_id, seed)
+        pictures = _first_batch_pictures(method, config, prepared, folder, seed)
+        tracking.log_files(run_id, folder, pictures)
         begun = time.monotonic()
 
         def report(found: Report) -> bool:
@@ -93,9 +94,15 @@ def run_training(
                 on_report=report,
                 on_step=count,
                 on_workers=count_workers,
+                on_wait=lambda line: print(line, flush=True),
             )
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
+            # MLflow may have been away when they were made; it is sent what it lacks.
+            if tracking.has_failed:
+                tracking.log_files(run_id, folder, pictures)
+            for past in past_reports(final.checkpoint):
+                tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
             dataset = prepared.data.dataset
             metrics = final.metrics
             metrics["test"] |= method.further_metrics(
@@ -115,18 +122,11 @@ def run_training(
         return result
 
 
-def _log_first_batch(
-    method: Method,
-    config: Any,
-    prepared: Prepared,
-    folder: Folder,
-    tracking: Tracking,
-    run_id: str,
-    seed: int,
-) -> None:
+def _first_batch_pictures(
+    method: Method, config: Any, prepared: Prepared, folder: Folder, seed: int
+) -> list[str]:
     figures = first_batch_figures(method, config, prepared.data, seed)
-    names = save_figures(folder, figures, annotator=prepared.data.dataset.annotator)
-    tracking.log_files(run_id, folder, names)
+    return save_figures(folder, figures, annotator=prepared.data.dataset.annotator)
 
 
 def _shown(report: Report, method: Method, config: Any, prepared: Prepared) -> str:

@@ -28,6 +28,7 @@ from rankloop.training.loop import Report, train
 from rankloop.tuning.run_context import RunContext
 from rankloop.tuning.run_result import make_run_result
 from rankloop.tuning.successive_halving import STEP, VALUE
+from rankloop.waiting import Waiting, needed
 
 _log = logging.getLogger("rankloop")
 _CREDENTIALS = {
@@ -72,14 +73,14 @@ def train_runs(
     # Tune would pass them to every trial by its runtime environment, which Ray writes to a log that
     # all can read. Workers have the environment of their node, as in any other job.
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
-    tally = _Tally(watcher)
+    resources = _resources(context)
+    cpus = sum(bundle.get("CPU", 0) for bundle in resources.bundles)
+    tally = _Tally(watcher, Waiting(needed(context.gpus, cpus, "trial")))
     for name in (context.folder / "runs").names():
         forget_attempts(context.run_folder(name))
     with tempfile.TemporaryDirectory(prefix="rankloop-tune-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(_train_one, context=context), _resources(context)
-            ),
+            tune.with_resources(tune.with_parameters(_train_one, context=context), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=scheduler or FIFOScheduler(),
@@ -170,14 +171,19 @@ def _make_result(context: RunContext, name: str) -> None:
 class _Tally(Callback):
     """Passes Tune's events on, and counts how runs ended."""
 
-    def __init__(self, watcher: RunWatcher) -> None:
-        self._watcher = watcher
+    def __init__(self, watcher: RunWatcher, waiting: Waiting) -> None:
+        self._watcher, self._waiting = watcher, waiting
         self.finished: list[str] = []
         self.failures: list[tuple[str, str]] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # For Tune's own snapshots, which are scratch.
         return {}
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        # Also when the hosts of all trials are gone: they wait to start again then.
+        live = [trial.status for trial in trials if not trial.is_finished()]
+        self._waiting.look(bool(live) and Trial.RUNNING not in live)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

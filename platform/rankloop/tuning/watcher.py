@@ -1,5 +1,6 @@
 """Shows runs while they train: a line per event on the terminal, every value in MLflow."""
 
+import logging
 import textwrap
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,14 +11,16 @@ from rankloop.errors import ConfigError, StorageError
 from rankloop.metrics import shown_value
 from rankloop.progress import counter
 from rankloop.tracking import Tracking, data_tags
-from rankloop.tracking.runs import first_line
+from rankloop.tracking.runs import COMPLETE, Status, first_line
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
+from rankloop.training.final import past_reports
 from rankloop.tuning.run_context import RunContext
 from rankloop.tuning.run_result import make_run_result
 from rankloop.tuning.runs import RunWatcher
 from rankloop.tuning.successive_halving import STEP, VALUE
 
+_log = logging.getLogger("rankloop")
 # In a failed run's folder.
 FAILURE = "failure.json"
 
@@ -41,6 +44,7 @@ class TrackingWatcher(RunWatcher):
         self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
+        self._endings: dict[str, tuple[Status, dict[str, str]]] = {}
         # One at a time and beside Tune's own loop, which must not wait for pictures.
         self._results = ThreadPoolExecutor(1, thread_name_prefix="rankloop-results")
         self._made: dict[str, Future[list[str]]] = {}
@@ -60,12 +64,20 @@ class TrackingWatcher(RunWatcher):
         """Take in a run that ended while an earlier driver was at work."""
         if run["name"] in self.run_ids:
             return
+        name = run["name"]
+        whole = self._tracking.has_tag(self._context.method, self._key(name), COMPLETE)
         self._open(run)
-        folder = self._context.run_folder(run["name"])
+        folder = self._context.run_folder(name)
         if failed and folder.has(FAILURE):
             self.failures.append(folder.read_json(FAILURE))
-        self._make_result(run["name"])
-        self._tracking.finish(self.run_ids[run["name"]], "FAILED" if failed else "FINISHED")
+        self._make_result(name)
+        tags = {}
+        if not whole:
+            # The driver that trained it may have ended, or MLflow may have been away.
+            step = self._log_curves(name)
+            # Of one whose checkpoint cannot be read it is not known.
+            tags = _stopped_early(step < self._context.base.steps) if step and not failed else {}
+        self._close(name, "FAILED" if failed else "FINISHED", tags)
 
     def _open(self, run: dict[str, Any]) -> None:
         try:
@@ -76,11 +88,31 @@ class TrackingWatcher(RunWatcher):
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
-            key=f"{self._context.folder}/{run['name']}",
+            key=self._key(run["name"]),
             parent=self._parent,
             params={**params, "seed": run["seed"]},
             tags=data_tags(self._context.data.dataset),
         )
+
+    def _key(self, name: str) -> str:
+        return f"{self._context.folder}/{name}"
+
+    def _log_curves(self, name: str) -> int:
+        """Log what MLflow lacks of a run's evaluations, and return the steps that it trained."""
+        try:
+            last = load_latest(self._context.run_folder(name) / "checkpoints")
+        except StorageError as error:
+            _log.warning("MLflow may lack evaluations of %s: %s", name, first_line(error))
+            return 0
+        for past in past_reports(last) if last else ():
+            losses = past.losses.items()
+            self._tracking.log_evaluation(self.run_ids[name], past.step, past.metrics, losses)
+        return last.step if last else 0
+
+    def _close(self, name: str, status: Status, tags: dict[str, str]) -> None:
+        self._endings[name] = status, tags
+        self._tracking.set_tags(self.run_ids[name], tags)
+        self._tracking.finish(self.run_ids[name], status)
 
     def reported(self, run: dict[str, Any], result: dict[str, Any]) -> None:
         """Log an evaluation and the losses before it."""
@@ -105,7 +137,6 @@ class TrackingWatcher(RunWatcher):
     def ended(self, run: dict[str, Any], result: dict[str, Any]) -> None:
         """Close the MLflow run and say how the run ended."""
         self._ended += 1
-        run_id = self.run_ids[run["name"]]
         if result.get("error"):
             last_line = result["error"].strip().splitlines()[-1]
             failure = {"run": run["name"], "error": last_line, "traceback": result["error"]}
@@ -114,20 +145,26 @@ class TrackingWatcher(RunWatcher):
             with suppress(StorageError):
                 self._context.run_folder(run["name"]).write_json(FAILURE, failure)
             self._make_result(run["name"])
-            self._tracking.finish(run_id, "FAILED")
+            self._close(run["name"], "FAILED", {})
             self._say(run["name"], f"failed: {last_line}")
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
-        self._tracking.set_tags(run_id, {"stopped_early": str(stopped).lower()})
         self._make_result(run["name"])
-        self._tracking.finish(run_id, "FINISHED")
+        self._close(run["name"], "FINISHED", _stopped_early(stopped))
         how = "stopped early" if stopped else "finished"
         self._say(
             run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)"
         )
 
     def add_results(self) -> None:
-        """Wait for the results of all runs that have ended, and log them to their MLflow runs."""
+        """Wait for the results of all runs that have ended, and log them to their MLflow runs.
+
+        If MLflow failed since the runs began, what it lacks of them is sent again.
+        """
+        if self._tracking.has_failed and not self._tracking.is_away:
+            for name, ending in self._endings.items():
+                self._log_curves(name)
+                self._close(name, *ending)
         failed = {failure["run"] for failure in self.failures}
         with counter("results of runs") as progress:
             for done, (name, made) in enumerate(self._made.items(), 1):
@@ -138,6 +175,8 @@ class TrackingWatcher(RunWatcher):
                         self.failures.append({"run": name, "error": first_line(error)})
                     continue
                 self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
+                if not self._tracking.has_failed:
+                    self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
                 progress(done, len(self._made))
         self._made.clear()
 
@@ -147,6 +186,10 @@ class TrackingWatcher(RunWatcher):
 
     def _say(self, name: str, what: str) -> None:
         print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)
+
+
+def _stopped_early(stopped: bool) -> dict[str, str]:
+    return {"stopped_early": str(stopped).lower()}
 
 
 def _short(value: Any) -> str:

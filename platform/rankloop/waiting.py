@@ -1,0 +1,81 @@
+"""Saying what a job waits for while the cluster has no room for it yet."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+# Until it is said, and between two times that it is.
+SECONDS = 60.0
+_T = TypeVar("_T")
+
+
+class Waiting:
+    """Says every minute what is waited for, as long as it is.
+
+    Args:
+        needed: as in "1 GPU per trial".
+        tell: told of it, in one line.
+    """
+
+    def __init__(
+        self, needed: str, tell: Callable[[str], object] = lambda line: print(line, flush=True)
+    ) -> None:
+        self._needed, self._tell = needed, tell
+        self._since = time.monotonic()
+
+    def look(self, waits: bool) -> None:
+        """Take note of whether it is waited for; to be called every second or so."""
+        now = time.monotonic()
+        if not waits:
+            self._since = now
+        elif now - self._since >= SECONDS:
+            self._since = now
+            self._tell(f"waiting for {self._needed}; {_cluster_now()}")
+
+    @contextmanager
+    def until_called(self) -> Iterator[Callable[[], None]]:
+        """Look beside the block, until it calls what it is given or ends."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(min(1.0, SECONDS)):
+                self.look(True)
+
+        thread = threading.Thread(target=look, name="rankloop-waiting", daemon=True)
+        thread.start()
+        try:
+            yield over.set
+        finally:
+            over.set()
+            thread.join()
+
+    def for_first(self, rows: Iterable[_T]) -> Iterator[_T]:
+        """Yield the rows, looking beside until the first of them is there."""
+        with self.until_called() as begun:
+            for row in rows:
+                begun()
+                yield row
+
+
+def needed(gpus: float, cpus: float, each: str) -> str:
+    """Return what is needed in words: "1 GPU per trial", "2 cores per worker".
+
+    Args:
+        gpus: GPUs of each; of those that have one their cores are not named.
+        cpus: cores of each.
+        each: what each is, as in "trial".
+    """
+    amount, unit = (gpus, "GPU") if gpus else (cpus, "core")
+    return f"{amount:g} {unit}{'s' if amount > 1 else ''} per {each}"
+
+
+def _cluster_now() -> str:
+    import ray
+
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    return (
+        f"the cluster has {gpus} GPUs and {cpus} cores now; `ray status` says what it is starting"
+    )
