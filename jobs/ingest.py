@@ -15,6 +15,7 @@ from rankloop.cluster import refuse_temporary
 from rankloop.command_line import at_least, read, run_job
 from rankloop.datasets.options import SourceOptions
 from rankloop.datasets.pack import write_pack
+from rankloop.datasets.readers import shown_sources
 from rankloop.progress import counter
 from rankloop.storage import open_folder, refuse_unwritable
 
@@ -49,7 +50,7 @@ def main() -> str:
     with counter("packing photographs") as progress:
         skipped = write_pack(
             part,
-            " + ".join(options.sources),
+            shown_sources(options.sources),
             folder,
             threads=options.workers or 4 * (os.cpu_count() or 1),
             on_progress=progress,
