@@ -1,6 +1,9 @@
 """Texts without passwords: what goes to a terminal, a log or a result."""
 
 import re
+import sys
+import warnings
+from typing import TextIO
 from urllib.parse import quote, unquote
 
 # Where "name:80/…" is a host with its port. Anywhere else digits after a colon begin a password.
@@ -57,3 +60,23 @@ def _decoded_without(found: re.Match[str]) -> str:
     plain = unquote(found[0])
     shown = without_passwords(plain)
     return found[0] if shown == plain else quote(shown, safe=":/?&=,;@")
+
+
+def warn_without_passwords() -> None:
+    """Have this process's warnings, whoever gives them, cut as all other texts are."""
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    stream = file or sys.stderr
+    # A process without a terminal may have none.
+    if stream is not None:
+        stream.write(without_passwords(text))
