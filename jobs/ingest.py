@@ -17,6 +17,7 @@ from rankloop.datasets.options import SourceOptions
 from rankloop.datasets.pack import write_pack
 from rankloop.datasets.readers import shown_sources
 from rankloop.progress import counter
+from rankloop.shown import in_line
 from rankloop.storage import open_folder, refuse_unwritable
 
 DESCRIPTION = """Pack data sources into Parquet shards, so that a million images are read at full
@@ -62,7 +63,7 @@ def main() -> str:
     if missing:
         print(f"skipped {len(missing)} images, which pack.json lists; the first:")
         for image, reason in missing[:10]:
-            print(f"  {image}: {reason}")
+            print(f"  {in_line(f'{image}: {reason}')}")
     return str(folder)
 
 

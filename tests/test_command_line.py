@@ -182,6 +182,27 @@ def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
     assert "Canary@" not in found.stderr.replace("+ 'Canary@", "")
 
 
+def test_no_name_in_a_log_moves_the_cursor():
+    script = (
+        "import logging\n"
+        "from rankloop.command_line import run_job\n"
+        "def job():\n"
+        "    logging.getLogger('any').warning('slow: %s', chr(27) + '[2J.png')\n"
+        "    raise RuntimeError(chr(27) + '[2J')\n"
+        "run_job(job)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert r"slow: \x1b[2J.png" in found.stderr
+    assert r"RuntimeError: \x1b[2J" in found.stderr
+    assert "\x1b" not in found.stderr
+
+
 def test_no_password_is_in_a_warning(capsys):
     before = warnings.showwarning
     try:

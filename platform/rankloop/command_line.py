@@ -22,6 +22,7 @@ from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
 from rankloop.plain_columns import refuse_pickles
 from rankloop.redaction import warn_without_passwords, without_passwords
+from rankloop.shown import printable
 from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
@@ -212,7 +213,7 @@ class _WithoutPasswords(logging.Formatter):
     """Message of a record alone, whoever logs it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_passwords(super().format(record))
+        return printable(without_passwords(super().format(record)))
 
 
 def run_job(job: Callable[[], str]) -> None:
@@ -244,6 +245,7 @@ def run_job(job: Callable[[], str]) -> None:
             sys.exit(1)
         # Whoever reports it sends all of it.
         text = f"error (please report it): {type(error).__name__}: {error}"
-        print(without_passwords(f"{text}\n{traceback.format_exc()}"), end="", file=sys.stderr)
+        text = without_passwords(f"{text}\n{traceback.format_exc()}")
+        print(printable(text), end="", file=sys.stderr)
         sys.exit(1)
     print(where, flush=True)

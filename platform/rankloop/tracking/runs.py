@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
 from rankloop.redaction import without_passwords
+from rankloop.shown import printable
 from rankloop.storage import Folder
 from rankloop.tracking.location import Location
 
@@ -293,7 +294,7 @@ class Tracking:
 def first_line(error: Exception) -> str:
     """Return what an error says, in one line, without passwords."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return without_passwords(line)[:300]
+    return printable(without_passwords(line))[:300]
 
 
 def _valid(name: str) -> str:
