@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import ray
 
@@ -48,3 +50,15 @@ def test_a_clusters_token_that_others_can_read_is_warned_of(
     with connected():
         pass
     assert (f"chmod 600 {token}" in caplog.text) == named
+
+
+def test_workers_of_a_cluster_unpickle_no_tensors(monkeypatch):
+    given = {}
+    variable = "RAY_DATA_AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA"
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
+    with connected():
+        assert os.environ[variable] == "0"
+    assert given["runtime_env"]["env_vars"][variable] == "0"
