@@ -20,9 +20,9 @@ from rankloop.active.report import round_report, status_report
 from rankloop.active.selection import Strategy
 from rankloop.active.view import show
 from rankloop.command_line import JobOptions, at_least, method_name, parse, run_job
+from rankloop.datasets.readers import shown_sources
 from rankloop.errors import ConfigError, LockedError
 from rankloop.methods import find_method
-from rankloop.redaction import without_passwords
 from rankloop.storage import Folder, open_folder
 from rankloop.training.experiment import prepare_data
 
@@ -188,7 +188,7 @@ def _campaign(folder: Folder, options: Any, labelling: Labelling) -> Campaign:
     if folder.has(PLAN):
         # The images are those of the beginning: they need not be read again every night.
         known = open_campaign(folder)
-        sources = without_passwords(" + ".join(options.data.data))
+        sources = shown_sources(options.data.data)
         if known.plan.dataset["name"] != sources:
             raise ConfigError(
                 f"{folder} is a campaign on {known.plan.dataset['name']}, not on {sources}: give "

@@ -15,7 +15,9 @@ from rankloop.cluster import refuse_temporary
 from rankloop.command_line import at_least, read, run_job
 from rankloop.datasets.options import SourceOptions
 from rankloop.datasets.pack import write_pack
+from rankloop.datasets.readers import shown_sources
 from rankloop.progress import counter
+from rankloop.shown import in_line
 from rankloop.storage import open_folder, refuse_unwritable
 
 DESCRIPTION = """Pack data sources into Parquet shards, so that a million images are read at full
@@ -49,7 +51,7 @@ def main() -> str:
     with counter("packing photographs") as progress:
         skipped = write_pack(
             part,
-            " + ".join(options.sources),
+            shown_sources(options.sources),
             folder,
             threads=options.workers or 4 * (os.cpu_count() or 1),
             on_progress=progress,
@@ -61,7 +63,7 @@ def main() -> str:
     if missing:
         print(f"skipped {len(missing)} images, which pack.json lists; the first:")
         for image, reason in missing[:10]:
-            print(f"  {image}: {reason}")
+            print(f"  {in_line(f'{image}: {reason}')}")
     return str(folder)
 
 

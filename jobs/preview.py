@@ -15,6 +15,7 @@ from rankloop.command_line import at_least, read, run_job
 from rankloop.datasets.options import SourceOptions
 from rankloop.previews import check_name, save_previews
 from rankloop.ranking.recipes import RECIPES
+from rankloop.shown import in_line
 from rankloop.storage import open_folder, refuse_unwritable
 
 DESCRIPTION = f"""Draw ranked sets of photographs as labelled contact sheets.
@@ -57,7 +58,8 @@ def main() -> str:
     for name, count in part.counts.items():
         print(f"{name.replace('_', ' ')}: {count}")
     if part.skipped:
-        print(f"{len(part.skipped)} listed images are not there, the first: {part.skipped[0][0]}")
+        first = in_line(part.skipped[0][0])
+        print(f"{len(part.skipped)} listed images are not there, the first: {first}")
     skipped = save_previews(
         part,
         options.ranked_set,
@@ -67,7 +69,7 @@ def main() -> str:
         seed=options.seed,
     )
     for image, reason in skipped:
-        print(f"skipped {image}: {reason}")
+        print(f"skipped {in_line(f'{image}: {reason}')}")
     return str(folder)
 
 

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import ray
 
@@ -58,3 +60,15 @@ def test_the_address_that_jobs_are_submitted_to_is_no_cluster_to_join(monkeypatc
             call()
         assert "ray job submit" in str(refused.value)
         assert "secret" not in str(refused.value)
+
+
+def test_workers_of_a_cluster_unpickle_no_tensors(monkeypatch):
+    given = {}
+    variable = "RAY_DATA_AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA"
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
+    with connected():
+        assert os.environ[variable] == "0"
+    assert given["runtime_env"]["env_vars"][variable] == "0"

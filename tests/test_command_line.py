@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 
 import pytest
@@ -179,6 +180,69 @@ def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
     for text in ("slow: s3://b/x\n", "RuntimeError: s3://b/y\n", "OSError: h://z\n"):
         assert text in found.stderr
     assert "Canary@" not in found.stderr.replace("+ 'Canary@", "")
+
+
+def test_no_name_in_a_log_moves_the_cursor():
+    script = (
+        "import logging\n"
+        "from rankloop.command_line import run_job\n"
+        "def job():\n"
+        "    logging.getLogger('any').warning('slow: %s', chr(27) + '[2J.png')\n"
+        "    raise RuntimeError(chr(27) + '[2J')\n"
+        "run_job(job)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert r"slow: \x1b[2J.png" in found.stderr
+    assert r"RuntimeError: \x1b[2J" in found.stderr
+    assert "\x1b" not in found.stderr
+
+
+def test_no_password_is_in_a_warning(capsys):
+    before = warnings.showwarning
+    try:
+        run_job(lambda: warnings.warn("slow: s3://key:Canary@b/x", stacklevel=1) or "results")
+    finally:
+        warnings.showwarning = before
+    said = capsys.readouterr().err
+    assert "UserWarning: slow: s3://b/x\n" in said
+    assert "Canary@" not in said.replace('s3://key:Canary@b/x", stacklevel', "")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--dataa", "ADDRESS"),
+        ("--dataa=ADDRESS",),
+        ("--stor", "ADDRESS"),
+        ("ADDRESS",),
+        ("--trials", "ADDRESS"),
+    ],
+)
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_no_password_is_in_what_is_said_of_bad_input(args, columns, capsys, monkeypatch):
+    # Long enough to be broken into lines anywhere.
+    monkeypatch.setenv("COLUMNS", columns)
+    password = "/".join(f"Canary{i}" for i in range(20))
+    args = [word.replace("ADDRESS", f"s3://me:{password}@bucket/x") for word in args]
+    with pytest.raises(SystemExit) as stopped:
+        read(*args)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "s3://bucket/x" in said.replace(" ", "")
+    assert "anary" not in said
+
+
+def test_no_password_is_in_what_is_said_of_a_method(capsys):
+    with pytest.raises(SystemExit):
+        method_name(["s3://me:12/Canary@bucket"])
+    assert "s3://bucket" in (said := capsys.readouterr().err)
+    assert "Canary" not in said
 
 
 def test_a_full_disk_is_named_wherever_it_struck(capsys):

@@ -137,3 +137,24 @@ def test_a_uri_keeps_host_and_options_and_loses_its_password():
     run = open_folder(location) / "train" / "a"
     assert str(run) == ("s3://bucket/results/train/a?endpoint_override=127.0.0.1:9000&scheme=http")
     assert (run.path, run.name, run.is_local) == ("bucket/results/train/a", "a", False)
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("abfs://photos@account.dfs.core.windows.net/a", None),
+        ("abfs://photos:c2VjcmV0@account.dfs.core.windows.net/a", "abfs://photos@account.dfs.core"),
+        ("s3://key:secret@bucket/a%402x?region=us-east-1", "s3://bucket/a%402x?region=us-east-1"),
+    ],
+)
+def test_what_is_shown_opens_the_same_place(location, shown):
+    folder = open_folder(location)
+    assert folder.uri.startswith(shown or location)
+    assert open_folder(folder.uri).path == folder.path
+    assert "secret" not in folder.uri
+
+
+def test_a_path_that_may_be_a_part_of_the_password_is_refused():
+    with pytest.raises(StorageError, match="write %40 for each @") as caught:
+        open_folder("s3://key:sec@ret/et@bucket/a?region=us-east-1")
+    assert not [part for part in ("sec@", "ret/") if part in str(caught.value)]

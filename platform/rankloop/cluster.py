@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rankloop
-from rankloop import memory
+from rankloop import memory, plain_columns
 from rankloop.errors import ClusterError, ConfigError
 from rankloop.signals import stop_at_sigterm
 
@@ -36,6 +36,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     """
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    plain_columns.refuse_pickles()
     address = _cluster_address()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
@@ -44,7 +45,11 @@ def connected(cpus: int | None = None) -> Iterator[None]:
             "runtime_env": {
                 "py_modules": [str(SOURCE_ROOT / "rankloop")],
                 # Actors ask as this process does whether they are on a cluster.
-                "env_vars": {**memory.ENVIRONMENT, "RAY_ADDRESS": address},
+                "env_vars": {
+                    **memory.ENVIRONMENT,
+                    **plain_columns.ENVIRONMENT,
+                    "RAY_ADDRESS": address,
+                },
             }
         }
     else:

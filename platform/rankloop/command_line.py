@@ -20,7 +20,9 @@ from rankloop.errors import ConfigError, RankloopError
 from rankloop.memory import keep_freed_memory
 from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
-from rankloop.redaction import without_passwords
+from rankloop.plain_columns import refuse_pickles
+from rankloop.redaction import warn_without_passwords, without_passwords
+from rankloop.shown import printable
 from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
 from rankloop.tracking.runs import first_line
@@ -154,15 +156,33 @@ def method_name(args: Sequence[str], default: str = "ssranking") -> str:
 
 def read(options: type[Any], description: str, *, default: Any = None, args: Sequence[str]) -> Any:
     """Read a command line into a dataclass, turning tyro's boxes into one line on bad input."""
-    complaint = io.StringIO()
     extra = {} if default is None else {"default": default}
+
+    def parsed(args: Sequence[str]) -> Any:
+        complaint = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(complaint):
+                return tyro.cli(options, description=description, args=args, **extra)
+        except SystemExit as stop:
+            if stop.code not in (0, None):
+                raise _BadInputError(complaint.getvalue()) from None
+            raise
+
     try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options, description=description, args=args, **extra)
-    except SystemExit as stop:
-        if stop.code not in (0, None):
-            print(f"error: {_one_line(complaint.getvalue())}", file=sys.stderr)
-        raise
+        return parsed(args)
+    except _BadInputError as bad:
+        box = str(bad)
+    # The box breaks long words, also passwords: it is made again of words that hold none.
+    try:
+        parsed([without_passwords(word) for word in args])
+    except _BadInputError as bad:
+        box = str(bad)
+    print(f"error: {without_passwords(_one_line(box))}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+class _BadInputError(Exception):
+    """A command line that cannot be parsed, with tyro's box about it."""
 
 
 def _one_line(box: str) -> str:
@@ -193,7 +213,7 @@ class _WithoutPasswords(logging.Formatter):
     """Message of a record alone, whoever logs it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_passwords(super().format(record))
+        return printable(without_passwords(super().format(record)))
 
 
 def run_job(job: Callable[[], str]) -> None:
@@ -205,6 +225,8 @@ def run_job(job: Callable[[], str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithoutPasswords())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    warn_without_passwords()
+    refuse_pickles()
     stop_at_sigterm()
     keep_freed_memory()
     try:
@@ -223,6 +245,7 @@ def run_job(job: Callable[[], str]) -> None:
             sys.exit(1)
         # Whoever reports it sends all of it.
         text = f"error (please report it): {type(error).__name__}: {error}"
-        print(without_passwords(f"{text}\n{traceback.format_exc()}"), end="", file=sys.stderr)
+        text = without_passwords(f"{text}\n{traceback.format_exc()}")
+        print(printable(text), end="", file=sys.stderr)
         sys.exit(1)
     print(where, flush=True)

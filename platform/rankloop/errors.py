@@ -1,16 +1,18 @@
 """Every error that rankloop raises on purpose: each names the value, the limit and the remedy."""
 
 from rankloop.redaction import without_passwords
+from rankloop.shown import printable
 
 
 class RankloopError(Exception):
     """Base of all errors that a user can act on; jobs print it as one line and exit with 1.
 
-    Its text is shown, logged and written to tables: passwords in it are left out.
+    Its text is shown, logged and written to tables: passwords in it are left out, and what a
+    terminal would obey is escaped.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(without_passwords(message))
+        super().__init__(printable(without_passwords(message)))
 
 
 class ConfigError(RankloopError):

@@ -1,10 +1,27 @@
 """Columns of tables from outside: plain values only.
 
 Ray Data registers an Arrow type of pickled objects, which run code of the file's author when they
-are looked at. Reading the schema alone runs nothing.
+are looked at. Reading the schema alone runs nothing, but for one setting, see `refuse_pickles`.
 """
 
+import os
+import sys
+
 import pyarrow as pa
+
+# Has Ray Data unpickle what files say of its tensors, where it is not JSON: while a schema is read.
+_PICKLED_METADATA = "RAY_DATA_AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA"
+# Plain values for the environment of Ray's processes.
+ENVIRONMENT = {_PICKLED_METADATA: "0"}
+
+
+def refuse_pickles() -> None:
+    """Turn off Ray Data's setting that unpickles, here and in processes started from here."""
+    os.environ.update(ENVIRONMENT)
+    # Read when it was imported.
+    loaded = sys.modules.get("ray.data._internal.tensor_extensions.arrow")
+    if loaded is not None:
+        loaded._AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA = False  # type: ignore[attr-defined]
 
 
 def check_plain(schema: pa.Schema) -> None:

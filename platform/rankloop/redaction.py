@@ -1,16 +1,82 @@
 """Texts without passwords: what goes to a terminal, a log or a result."""
 
 import re
+import sys
+import warnings
+from typing import TextIO
+from urllib.parse import quote, unquote
 
-# User and password before the host, where a password may hold slashes, but a port is none.
-_LOGIN = re.compile(r"(?<=://)(?:[^/\s]*@|[^/@\s:]+:(?!\d+(?:/|\s|$))[^@\s]*@)")
-# Of signed URLs (of S3, Azure and Google) and of options.
+# Where "name:80/…" is a host with its port. Anywhere else digits after a colon begin a password.
+_WITH_PORTS = r"https?|s?ftps?|(?:web)?hdfs|tcp|grpc|ray"
+# Where what comes before the "@" names a container, which is no secret, and says where it is.
+_WITH_CONTAINER = r"abfss?|wasbs?"
+# A user, a colon and a password, which may hold anything but blanks: up to the last "@". Of what is
+# beyond the limit nothing is a password, and much of it would take long.
+_LOGIN = r"[^/:\s\[]*:\S{0,1024}@"
+_LOGINS = (
+    # Here a password may hold slashes only where no "@" comes before them: that of a path stays.
+    re.compile(
+        rf"(?<![\w+.-])((?:{_WITH_PORTS})://)"
+        rf"(?:[^/\s]*@|(?![^/:\s]*:\d+(?:[/?#\s]|$)){_LOGIN})",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"(?<![\w+.-])((?:{_WITH_CONTAINER})://[^/:@\s]*)"
+        r"(?:(?<=//):\S{0,1024}@|:\S{0,1024}(?=@))",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"(?<![\w+.-])((?!(?:{_WITH_PORTS}|{_WITH_CONTAINER})://)[\w+.-]+://)"
+        rf"(?:{_LOGIN}|[^/\s]*@)",
+        re.IGNORECASE,
+    ),
+)
+# Of signed URLs (of S3, Azure and Google), of databases and of options.
 _OPTION = re.compile(
-    r"(?<=[?&;])([\w.-]*(?:key|secret|token|password|credential|signature|sig)[\w.-]*=)[^&#\s'\"]+",
+    r"((?:[?&;]|%3F|%26|%3B)"
+    r"(?:[\w.-]{0,64}(?:key|secret|token|passw|passphrase|pwd|credential|sig|jwt|odbc_connect)[\w.-]{0,64}"
+    r"|(?:[\w.-]{0,64}[_.-])?(?:pass|auth)(?:[_.-][\w.-]{0,64})?)"
+    r"(?:=|%3D))[^&\s'\"]+",
     re.IGNORECASE,
+)
+# A URI as the value of an option, percent-encoded once or more.
+_ENCODED = re.compile(
+    r"(?<![\w+.-])[\w+.-]+(?!://)(?:%(?:25)*3A|:)(?:%(?:25)*2F|/){2}[^\s&'\"]*", re.IGNORECASE
 )
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with users, passwords and signatures cut out of all its URIs."""
-    return _OPTION.sub(r"\1…", _LOGIN.sub("", text))
+    """Return a text with users, passwords and signatures cut out of all its URIs.
+
+    Where a URI has a password and a later ``@``, all up to that may be the password, and is cut.
+    """
+    text = _OPTION.sub(r"\1…", text)
+    for login in _LOGINS:
+        text = login.sub(r"\1", text)
+    return _ENCODED.sub(_decoded_without, text)
+
+
+def _decoded_without(found: re.Match[str]) -> str:
+    plain = unquote(found[0])
+    shown = without_passwords(plain)
+    return found[0] if shown == plain else quote(shown, safe=":/?&=,;@")
+
+
+def warn_without_passwords() -> None:
+    """Have this process's warnings, whoever gives them, cut as all other texts are."""
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    stream = file or sys.stderr
+    # A process without a terminal may have none.
+    if stream is not None:
+        stream.write(without_passwords(text))

@@ -210,7 +210,18 @@ def open_folder(location: str) -> Folder:
         ) from error
     if isinstance(filesystem, pafs.LocalFileSystem):
         return Folder(filesystem, path, path)
-    return Folder(filesystem, path, without_passwords(location))
+    uri = without_passwords(location)
+    if _path_of(uri) != _path_of(location):
+        raise StorageError(
+            f"cannot tell the password of {uri!r} from its path: write %40 for each @ of either, "
+            "and %2F for each / of the password"
+        )
+    return Folder(filesystem, path, uri)
+
+
+def _path_of(uri: str) -> str:
+    """What follows the host, or the bucket."""
+    return uri.partition("?")[0].partition("://")[2].partition("/")[2]
 
 
 def refuse_unwritable(location: str) -> None:

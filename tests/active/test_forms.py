@@ -21,6 +21,8 @@ def test_answers_are_numbers():
         ("pairs", ["left"], "better 'left' is none of a, b and tie"),
         ("pairs", [1], "better 1 is none of a, b and tie"),
         ("points", ["12", ""], "y '' is not a number"),
+        ("scores", ["1" * 100_000], "^score '1{79}… is not a number$"),
+        ("pairs", ["a" * 100_000], "^better 'a{79}… is none of a, b and tie$"),
         ("points", ["here", "12"], "x 'here' is not a number"),
     ],
 )

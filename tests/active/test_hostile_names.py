@@ -28,6 +28,8 @@ NAMES = [
     "－1",
     "＠1",
     "'=1",
+    "x;=1+1.png",
+    "x\t=1+1.png",
 ]
 
 
@@ -56,6 +58,10 @@ def test_names_write_no_files_and_no_formulas_and_come_back_the_same(
     form = (request / "form.csv").read_bytes().decode()
     header, row = csv.reader(io.StringIO(form, newline=""))
     assert not [cell for cell in row if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
+    # Of a spreadsheet that takes semicolons, or tabs, for the ends of cells.
+    for mark in ";\t":
+        cells = [c for r in csv.reader(io.StringIO(form, newline=""), delimiter=mark) for c in r]
+        assert not [cell for cell in cells if cell.startswith(tuple("=+-@＝＋－＠"))]
     row[header.index("score")] = "3"
     filled = io.StringIO(newline="")
     csv.writer(filled).writerows([header, row])

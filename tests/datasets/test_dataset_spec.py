@@ -48,3 +48,31 @@ def test_options_of_a_reader_that_takes_none_are_refused(tmp_path: Path):
         parse_spec(f"folder:{tmp_path}?split=official", options)
     (tmp_path / "a?b=c").mkdir()
     assert parse_spec(f"folder:{tmp_path}/a?b=c", options).path == f"{tmp_path}/a?b=c"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        # As typed, so that it can be given again.
+        ("csv:/a/b.csv?score=mos&images=/x+y/%3F", "csv:/a/b.csv?score=mos&images=/x+y/%3F"),
+        ("folder:s3://bucket/a?b", "folder:s3://bucket/a?b"),
+        ("folder:s3://key:secret@bucket/a", "folder:s3://bucket/a"),
+        ("csv:a.csv?images=memory%3A%2F%2Fk%3Asecret%40b", "csv:a.csv?images=memory://b"),
+        (
+            "csv:a.csv?images=mem%6Fry%3A/%2Fk:%73ecret@b&score=m",
+            "csv:a.csv?images=memory://b&score=m",
+        ),
+        ("csv:s3://k:secret@b/a?region=x&score=m", "csv:s3://b/a?region=x&score=m"),
+        ("csv:s3://b/a?region=x&images=s3%3A//k:secret@c", "csv:s3://b/a?region=x&images=s3://c"),
+    ],
+)
+def test_what_is_shown_holds_no_password(text: str, shown: str) -> None:
+    assert parse_spec(text, KNOWN).shown == shown
+
+
+@pytest.mark.parametrize("name", ["scor", "images="])
+def test_a_refusal_holds_no_password(name: str) -> None:
+    text = f"csv:a.csv?images=memory%3A%2F%2Fk%3Asecret%40b&{name}"
+    with pytest.raises(ConfigError) as caught:
+        parse_spec(text, KNOWN)
+    assert "secret" not in str(caught.value)

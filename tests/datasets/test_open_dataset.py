@@ -3,12 +3,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
+import numpy as np
 import pytest
 
 from rankloop.datasets.dataset import Dataset, pair_indices
 from rankloop.datasets.opening import open_dataset
 from rankloop.datasets.splits import check_no_leak
 from rankloop.errors import ConfigError, DataError
+from rankloop.images import encode
+from rankloop.tracking import data_tags
 
 WriteCsv = Callable[[Path, str], str]
 WritePhotos = Callable[..., list[str]]
@@ -210,3 +214,14 @@ def test_named_shares_by_source_and_another_seed_is_another_split(
     assert len(tests) == 10
     counted = Counter(open_dataset([spec], seed=0).images["split"].to_pylist())
     assert counted == {"train": 68, "validation": 16, "test": 16}
+
+
+def test_a_password_in_an_option_is_no_part_of_the_name(tmp_path: Path) -> None:
+    files = {f"k:secret@open/{i}.png": encode(np.zeros((8, 8, 3), np.uint8)) for i in range(60)}
+    fsspec.filesystem("memory").pipe(files)
+    lines = "\n".join(f"{i}.png,{i}" for i in range(60))
+    (tmp_path / "m.csv").write_text(f"image,score\n{lines}\n")
+    options = "higher_is_better=true&images=memory%3A%2F%2Fk%3Asecret%40open"
+    data = open_dataset([f"csv:{tmp_path}/m.csv?{options}"], seed=0)
+    shown = f"csv:{tmp_path}/m.csv?higher_is_better=true&images=memory://open"
+    assert data.name == data_tags(data)["data"] == shown

@@ -1,7 +1,12 @@
 import dataclasses
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
+import fsspec
+import numpy as np
 import pytest
 
 import rankloop.datasets.pack as module
@@ -10,7 +15,7 @@ from rankloop.datasets.pack import read_pack, write_pack
 from rankloop.datasets.part import Part
 from rankloop.datasets.readers import read_sources
 from rankloop.errors import DataError
-from rankloop.images import read_bytes
+from rankloop.images import encode, read_bytes
 from rankloop.storage import open_folder
 
 WritePhotos = Callable[..., list[str]]
@@ -163,6 +168,25 @@ def test_a_pack_stays_whole_until_the_next_one_is(
 
 def _contents(part: Part) -> dict[str, bytes]:
     return {row.image: read_bytes(row.uri) for row in part.images}
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_the_job_writes_no_password_of_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: bool
+):
+    images = "memory://key:secret@packs"
+    fsspec.filesystem("memory").pipe(
+        {"key:secret@packs/a.png": encode(np.zeros((16, 12, 3), np.uint8))}
+    )
+    (tmp_path / "list.csv").write_text("image,score\na.png,1\n")
+    option = quote(images, safe="") if encoded else images
+    source = f"csv:{tmp_path}/list.csv?higher_is_better=true&images={option}"
+    monkeypatch.setattr(sys, "argv", ["ingest.py", source, "--output", str(tmp_path / "p")])
+    runpy.run_path(str(Path(__file__).parents[2] / "jobs" / "ingest.py"))["main"]()
+    folder = open_folder(str(tmp_path / "p"))
+    assert not [name for name in folder.names() if b"secret" in folder.read_bytes(name)]
+    shown = f"csv:{tmp_path}/list.csv?higher_is_better=true&images=memory://packs"
+    assert folder.read_json("pack.json")["data"] == shown
 
 
 def test_passwords_are_not_packed(layout: str, tmp_path: Path):

@@ -9,6 +9,8 @@ import scipy.io
 from job_processes import finish, start
 from PIL import Image
 
+from rankloop.scoring.table import read_rows
+
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SHORT = ("--smoke", "--steps", "4")
 
@@ -40,7 +42,7 @@ def test_training_shows_errors_and_pictures_and_its_model_counts(tmp_path: Path)
         )
     )
     assert "counting scores: higher is more people" in output
-    count = float(table.read_text().splitlines()[1].split(",")[1])
+    (count,) = (row.score for row in read_rows(table))
     density = np.load(tmp_path / "maps" / "photo.png.npy")
     assert density.shape == (6, 5)
     assert count == pytest.approx(float(density.sum()), rel=1e-4)

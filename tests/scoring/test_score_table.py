@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankloop.errors import LockedError, StorageError
@@ -87,6 +87,19 @@ def test_no_cell_can_be_a_formula(text: str) -> None:
     assert cell.removeprefix("./") == text.removeprefix("./")
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_no_other_ends_of_cells_make_a_formula(tmp_path: Path, mark: str) -> None:
+    row = Row(f"x{mark}=1+1.png", None, f"no,{mark}@2 of x;=1+1.png")
+    path = _write(tmp_path / "a.csv", [row])
+    with open(path, encoding="utf-8", newline="") as file:
+        cells = [cell for cells in csv.reader(file, delimiter=mark) for cell in cells]
+    assert f"x{mark}=1+1.png" in cells[1] or mark == "\t"
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert next(read_rows(path)).image == row.image
+
+
+# Disks may be slow.
+@settings(deadline=None)
 @given(st.lists(TEXT, max_size=5))
 def test_any_names_survive_resuming_and_the_way_to_parquet(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
@@ -203,6 +216,7 @@ def test_a_full_disk_says_so_and_keeps_the_rows(tmp_path: Path) -> None:
 
 def test_the_csv_is_plain_rfc_4180(tmp_path: Path) -> None:
     output = _write(tmp_path / "a.csv", [Row("a,b.png", 0.5), Row("c.png", None, "bad")])
-    assert output.read_bytes() == b'image,score,error\r\n"a,b.png",0.5,\r\nc.png,,bad\r\n'
+    lines = [b'"image","score","error"', b'"a,b.png","0.5",""', b'"c.png","","bad"', b""]
+    assert output.read_bytes() == b"\r\n".join(lines)
     with open(output, newline="") as file:
         assert list(csv.reader(file))[1] == ["a,b.png", "0.5", ""]

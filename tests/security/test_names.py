@@ -114,14 +114,19 @@ def test_lists_of_ssranking(photos: Path, names: list[str]) -> None:
     lists = photos.parent / "lists"
     lists.mkdir()
     pairs = [f"good.png,{name}" for name in ["x/good.png", *given]]
-    crops = [f"x>>{name}>>0 0 4 4>>cut{i}.png" for i, name in enumerate(given)]
-    cut = [f"cut{i}.png" for i in range(len(given))]
+    # What leads to the image outside if nothing is checked: a data set is a folder of its own.
+    originals = ["..>>outside.png", "linked>>outside.png", "x>>../../outside.png"]
+    originals += [f"x>>{name}" for name in given]
+    crops = [f"{name}>>0 0 4 4>>cut{i}.png" for i, name in enumerate(originals)]
+    cut = [f"cut{i}.png" for i in range(len(originals))]
     (lists / "supervised.txt").write_text("\n".join(pairs))
     (lists / "crops.txt").write_text("\n".join(crops))
     (lists / "unsupervised.txt").write_text("\n".join(f"good.png,{name}" for name in cut))
     part = read_ssranking(str(lists), {"images": str(photos)})
     assert {row.uri for row in part.images} <= {str(photos / n) for n in ("good.png", "x/good.png")}
-    assert {image for image, _ in part.skipped} >= set(given)
+    assert {image for image, _ in part.skipped} >= {*given, *cut[:3]}
+    reasons = dict(part.skipped)
+    assert all("names no file inside" in reasons[image] for image in cut[:3])
 
 
 def test_lists_of_a_release(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -197,3 +199,39 @@ def test_locks_and_studies(canary, tmp_path):
     study = open_folder(str(tmp_path / "study"))
     study.write_bytes("journal.log", canary + b"\n")
     _refused(open_study, study, {})
+
+
+READ_WITH_RAY = """
+import sys
+from rankloop.storage import open_folder, read_parquet
+import ray.data
+ray.is_initialized = lambda: True
+BEFORE
+try:
+    print(read_parquet(open_folder(sys.argv[1]), "labels.parquet"))
+except Exception as error:
+    print("REFUSED", error)
+"""
+CONNECT = "from rankloop.cluster import connected\nwith connected(): pass"
+JOB = "from rankloop.command_line import run_job\nrun_job(lambda: 'done')"
+
+
+@pytest.mark.parametrize("before", [CONNECT, JOB])
+def test_tensors_of_ray(canary, tmp_path, before):
+    # What a file of these types says of itself is unpickled, where Ray's setting allows it.
+    metadata = {"ARROW:extension:name": "ray.data.arrow_tensor", "ARROW:extension:metadata": canary}
+    column = pa.field("x", pa.list_(pa.float32()), metadata=metadata)
+    table = pa.table([pa.array([[1.0]], column.type)], schema=pa.schema([column]))
+    (tmp_path / "labels.parquet").write_bytes(_parquet(table))
+    done = subprocess.run(
+        [sys.executable, "-c", READ_WITH_RAY.replace("BEFORE", before), str(tmp_path)],
+        env={
+            **os.environ,
+            "RAY_DATA_AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "REFUSED" in done.stdout, done.stderr

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
 
 import psutil
 import pytest
@@ -43,10 +44,12 @@ def listening(pid):
     process = psutil.Process(pid)
     for each in [process, *process.children(recursive=True)]:
         try:
-            for socket in each.net_connections("inet"):
-                if socket.status == psutil.CONN_LISTEN or not (socket.status or socket.raddr):
+            for each_socket in each.net_connections("inet"):
+                # A datagram socket without a peer takes what comes from anywhere.
+                takes_datagrams = each_socket.type == SOCK_DGRAM and not each_socket.raddr
+                if each_socket.status == psutil.CONN_LISTEN or takes_datagrams:
                     # Ray's workers are called after the method that they run, too.
-                    found.add((each.name().partition(".")[0], socket.laddr.ip))
+                    found.add((each.name().partition(".")[0], each_socket.laddr.ip))
         except psutil.NoSuchProcess:
             # Workers come and go.
             continue
@@ -56,6 +59,20 @@ def listening(pid):
 def is_loopback(text):
     address = ipaddress.ip_address(text)
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+@pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_DGRAM])
+def test_whoever_listens_is_seen(kind):
+    before = listening(os.getpid())
+    with socket(AF_INET, kind) as opened:
+        opened.bind(("127.0.0.9", 0))
+        if kind == SOCK_STREAM:
+            opened.listen()
+        assert [address for _, address in listening(os.getpid()) - before] == ["127.0.0.9"]
+        if kind == SOCK_DGRAM:
+            opened.connect(("127.0.0.9", 9))
+            # Takes datagrams of its peer alone.
+            assert listening(os.getpid()) == before
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from rankloop.active.labels import Answer, Label
 from rankloop.datasets.crowds import photograph_size, points_in_photograph, shown_crowd
 from rankloop.errors import DataError, ImageError
 from rankloop.images import encode
-from rankloop.spreadsheets import is_formula
+from rankloop.shown import quoted
+from rankloop.spreadsheets import defused
 from rankloop.storage import Folder
 
 REQUEST, ANSWERS, FORM, LIST = "request", "answers", "form.csv", "request.json"
@@ -69,7 +70,7 @@ class AnswerFolder:
         request.write_bytes("instructions.txt", text.encode())
         buffer = io.StringIO(newline="")
         blank = [""] * (len(form.answer) + 1)
-        lines = [[file, *blank, _harmless(name)] for file, name in shown["files"].items()]
+        lines = [[file, *blank, defused(name)] for file, name in shown["files"].items()]
         csv.writer(buffer).writerows([[form.question, *form.answer, "annotator", "name"], *lines])
         request.write_bytes(FORM, buffer.getvalue().encode())
         request.write_json(LIST, shown)
@@ -214,9 +215,9 @@ def _asked_about(
             # What is wrong with it has been said.
             continue
         if name is None:
-            refused.append((line.where, f"{form.question} {given!r} was not asked about"))
+            refused.append((line.where, f"{form.question} {quoted(given)} was not asked about"))
         elif not _names(line.row.get("name"), name):
-            refused.append((line.where, f"{given} is {name!r}, not {line.row['name']!r}"))
+            refused.append((line.where, f"{given} is {name!r}, not {quoted(line.row['name'])}"))
         else:
             yield name, line
 
@@ -253,11 +254,7 @@ def _oddity(answer: Answer, known: tuple[float, float] | None) -> tuple[str, boo
 
 def _names(cell: Any, name: str) -> bool:
     """Whether a form's cell, if it is filled, is this name."""
-    return cell in (None, "") or str(cell).strip() in (name.strip(), _harmless(name).strip())
-
-
-def _harmless(name: str) -> str:
-    return f"'{name}" if is_formula(name) else name
+    return cell in (None, "") or str(cell).strip() in (name.strip(), defused(name).strip())
 
 
 def _in_photograph(

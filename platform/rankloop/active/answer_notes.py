@@ -4,6 +4,7 @@ from typing import Any
 
 from rankloop.active.campaign import DONE, Campaign
 from rankloop.active.label_source import Answers
+from rankloop.shown import in_line
 
 _LISTED = 10
 
@@ -22,14 +23,17 @@ def answer_notes(campaign: Campaign, answers: Answers) -> list[str]:
         new = [entry for entry in entries if entry not in told]
         if new:
             lines.append(f"{len(new)} {title}:")
-            lines += [f"  {_short(campaign, where)}: {reason}" for where, reason in new[:_LISTED]]
+            lines += [
+                f"  {in_line(f'{_short(campaign, where)}: {reason}')}"
+                for where, reason in new[:_LISTED]
+            ]
         if len(new) > _LISTED:
             lines.append(f"  and {len(new) - _LISTED} more")
     spreads = [entry for entry in answers.disagreements if entry not in told]
     if spreads:
         scale = "a 1, tie 0, b -1" if campaign.asks_pairs else "of their scores"
         lines.append(f"annotators disagree most about (standard deviation, {scale}):")
-        lines += [f"  {name}: {spread:.3g}" for name, spread in spreads[:_LISTED]]
+        lines += [f"  {in_line(name)}: {spread:.3g}" for name, spread in spreads[:_LISTED]]
     return lines
 
 

@@ -17,6 +17,7 @@ from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import show
 from rankloop.cluster import beside_driver, connected
 from rankloop.locking import STALE_SECONDS, locked
+from rankloop.redaction import warn_without_passwords
 from rankloop.storage import Folder
 
 NAMESPACE = "rankloop"
@@ -202,6 +203,8 @@ def _follow(actor: Any, ended: Callable[[], bool], tell: Callable[[str], None]) 
 
 class _Conductor:
     def __init__(self) -> None:
+        # To Ray's logs, which others can read.
+        warn_without_passwords()
         self._lines: list[str] = []
         self._begun = time.monotonic()
         self._busy = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankloop.datasets.dataset import Labels
+from rankloop.shown import quoted
 
 _VOTES = {"a": 1.0, "b": -1.0, "tie": 0.0}
 # Said of an image without heads: an empty line would be one that nobody has looked at.
@@ -41,14 +42,14 @@ def _score(cells: Sequence[Any]) -> tuple[float, ...]:
 def _vote(cells: Sequence[Any]) -> tuple[float, ...]:
     vote = str(cells[0]).strip().lower()
     if vote not in _VOTES:
-        raise ValueError(f"better {cells[0]!r} is none of a, b and tie")
+        raise ValueError(f"better {quoted(cells[0])} is none of a, b and tie")
     return (_VOTES[vote],)
 
 
 def _head(cells: Sequence[Any]) -> tuple[float, ...]:
     if str(cells[0]).strip().lower() == _NOBODY:
         if cells[1] not in (None, ""):
-            raise ValueError(f"y {cells[1]!r} beside x {cells[0]!r}: leave it empty")
+            raise ValueError(f"y {quoted(cells[1])} beside x {cells[0]!r}: leave it empty")
         return ()
     return _number("x", cells[0]), _number("y", cells[1])
 
@@ -59,7 +60,7 @@ def _number(name: str, text: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} {text!r} is not a number")
+        raise ValueError(f"{name} {quoted(text)} is not a number")
     return number
 
 

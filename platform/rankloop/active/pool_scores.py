@@ -17,6 +17,7 @@ from rankloop.cluster import gpus_on_demand
 from rankloop.errors import ImageError
 from rankloop.methods import find_method
 from rankloop.methods.method import TrainingData
+from rankloop.redaction import warn_without_passwords
 from rankloop.scoring.scorer import ImageScorer, make_scorer
 from rankloop.training.checkpoints import Checkpoint
 from rankloop.waiting import Waiting, needed
@@ -204,6 +205,8 @@ class _Actor:
     def __init__(self, checkpoint: Any, known: Any) -> None:
         import ray
 
+        # To Ray's logs, which others can read.
+        warn_without_passwords()
         self._scorer = make_scorer(
             ray.get(checkpoint), "cuda" if torch.cuda.is_available() else "cpu"
         )

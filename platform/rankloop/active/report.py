@@ -8,6 +8,7 @@ from rankloop.active.campaign import SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import CURVES, curve, siblings
 from rankloop.metrics import metric_title
+from rankloop.shown import in_line
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
 from rankloop.tuning.report import table
@@ -85,7 +86,7 @@ def round_report(campaign: Campaign, answers: Answers | None, source: LabelSourc
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return in_line(", ".join(names[:_LISTED])) + more
 
 
 def _metrics(entry: dict[str, Any] | None, names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from rankloop.datasets.dataset import IMAGE_SCHEMA, PAIR_SCHEMA, SPLITS, Dataset
 from rankloop.datasets.merging import with_sources
 from rankloop.datasets.pairs_from_scores import draw_pairs
 from rankloop.datasets.part import ImageRow
-from rankloop.datasets.readers import read_sources
+from rankloop.datasets.readers import read_sources, shown_sources
 from rankloop.datasets.splits import (
     SHARES,
     SplitName,
@@ -20,7 +20,6 @@ from rankloop.datasets.splits import (
 )
 from rankloop.errors import ConfigError
 from rankloop.randomness import rng
-from rankloop.redaction import without_passwords
 
 # Pairs drawn from known scores in validation, and in test.
 EVALUATION_PAIRS = 100
@@ -84,7 +83,7 @@ def open_dataset(
     if synthetic and learns_from == "pairs":
         drawn, counts["labels_flipped"] = _with_errors(drawn, label_error_rate, seed)
     dataset = Dataset(
-        name=without_passwords(" + ".join(specs)),
+        name=shown_sources(specs),
         images=_image_table(images, split_of, scores, blurs),
         pairs=_pair_table(pairs + drawn),
         higher_is_better=higher_is_better,

@@ -63,7 +63,7 @@ def write_pack(
 
     Args:
         part: what its reader found.
-        name: the data source, for the description.
+        name: the data sources, as `shown_sources` calls them, for the description.
         folder: where to.
         threads: that read files at once.
         on_progress: called with (photographs done, photographs in all) after each shard.

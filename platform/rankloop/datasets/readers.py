@@ -120,6 +120,15 @@ def read_sources(
     return merged
 
 
+def shown_sources(specs: Sequence[str]) -> str:
+    """Return the data sources' names in one, without passwords: what data are called everywhere.
+
+    Raises:
+        ConfigError: an unknown reader or option.
+    """
+    return " + ".join(parse_spec(text, _OPTIONS).shown for text in specs)
+
+
 def _read(spec: Spec, crops_per_photo: int, seed: int) -> Part:
     if spec.reader in _PACKAGED:
         if ":" in spec.text:

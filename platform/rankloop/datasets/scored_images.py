@@ -9,6 +9,7 @@ from rankloop.datasets.locations import absolute, parent
 from rankloop.datasets.part import ImageRow, Part
 from rankloop.datasets.present import only_present
 from rankloop.errors import DataError
+from rankloop.shown import quoted
 
 CSV_OPTIONS = frozenset({"image", "score", "higher_is_better", "images", "source", "split"})
 
@@ -87,8 +88,8 @@ def _score(row: Row, text: str) -> float | None:
         score = math.nan
     if not math.isfinite(score):
         raise DataError(
-            f"{row.where}: score {text!r} is not a finite number; correct it, or leave it empty "
-            "for an image without label"
+            f"{row.where}: score {quoted(text)} is not a finite number; correct it, or leave it "
+            "empty for an image without label"
         )
     return score
 
@@ -99,8 +100,8 @@ def _split(row: Row, text: str) -> Split | None:
             return split
     if text:
         raise DataError(
-            f"{row.where}: split {text!r} is none of {', '.join(SPLITS)}; correct it, or leave it "
-            "empty to have the image assigned"
+            f"{row.where}: split {quoted(text)} is none of {', '.join(SPLITS)}; correct it, or "
+            "leave it empty to have the image assigned"
         )
     return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
 from rankloop.errors import ConfigError
+from rankloop.redaction import without_passwords
 
 _OPTIONS = re.compile(r"\?\w+=")
 
@@ -27,6 +28,17 @@ class Spec:
     reader: str
     path: str
     options: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        """As typed, if that holds no password, however it is encoded; else without it, decoded."""
+        path = without_passwords(self.path)
+        options = {name: without_passwords(value) for name, value in self.options.items()}
+        if path == self.path and options == self.options:
+            return without_passwords(self.text)
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        mark = "" if not query else "&" if "?" in path else "?"
+        return f"{self.reader}:{path}{mark}{query}"
 
 
 def parse_spec(text: str, options_of: Mapping[str, frozenset[str]]) -> Spec:

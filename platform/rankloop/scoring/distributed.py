@@ -12,6 +12,7 @@ from rankloop import npy
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError
 from rankloop.methods import find_method
+from rankloop.redaction import warn_without_passwords
 from rankloop.scoring.pipeline import Score, decode, score_decoded
 from rankloop.scoring.scorer import ImageScorer, make_scorer
 from rankloop.training.checkpoints import Checkpoint
@@ -108,6 +109,8 @@ class _Model:
         import ray
         import torch
 
+        # To Ray's logs, which others can read.
+        warn_without_passwords()
         # Ray hands the reference on, so that the tensors travel once to every node.
         checkpoint = ray.get(checkpoint)
         self._scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")

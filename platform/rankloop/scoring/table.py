@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from rankloop.errors import LockedError, StorageError
 from rankloop.locking import flock
-from rankloop.spreadsheets import is_formula
+from rankloop.spreadsheets import defused, is_formula
 
 COLUMNS = ("image", "score", "error")
 FORMATS = (".csv", ".parquet")
@@ -162,12 +162,13 @@ def _cells(row: Row) -> tuple[str, str, str]:
         score, error = None, f"the model's score is {score}"
     # The shortest text that gives the same float32 again.
     text = "" if score is None else str(np.float32(score))
-    return as_cell(row.image), text, as_cell(" ".join(error.split()))
+    return as_cell(row.image), text, as_cell(defused(" ".join(error.split())))
 
 
 def _append(file: BinaryIO, rows: Iterable[Sequence[str]]) -> None:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    # A spreadsheet that takes semicolons for the ends of cells does so within no quotes.
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
     with _explained(Path(file.name)):
         file.write(text.getvalue().encode())
         file.flush()
@@ -179,7 +180,7 @@ def _to_parquet(source: Path, destination: Path) -> None:
         column_types=schema,
         null_values=[""],
         strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
+        quoted_strings_can_be_null=True,
     )
     parse = pacsv.ParseOptions(newlines_in_values=True)
     with (

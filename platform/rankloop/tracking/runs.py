@@ -15,6 +15,7 @@ from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
 from rankloop.redaction import without_passwords
+from rankloop.shown import printable
 from rankloop.storage import Folder
 from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
@@ -384,7 +385,7 @@ class _Wanted:
 def first_line(error: BaseException) -> str:
     """Return what an error says, in one line, without passwords."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return without_passwords(line)[:300]
+    return printable(without_passwords(line))[:300]
 
 
 def _valid(name: str) -> str:

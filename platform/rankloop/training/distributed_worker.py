@@ -11,6 +11,7 @@ import torch
 from rankloop.errors import RankloopError, TrainingError
 from rankloop.methods import find_method
 from rankloop.progress import paced
+from rankloop.redaction import warn_without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import ray_batches
 from rankloop.training.attempts import begin_attempt
@@ -73,6 +74,8 @@ def work(arguments: dict[str, Any]) -> None:
         arguments: those of `train`, by name, and ``messages``, the driver's queue: `Sharing`, steps
             done, reports, and failures as (class, text, whether it is tried again).
     """
+    # To Ray's logs, which others can read.
+    warn_without_passwords()
     messages = arguments["messages"]
     torch.set_num_threads(arguments["threads"])
     data_workers = arguments["data_workers"]

@@ -19,6 +19,7 @@ from rankloop.datasets.options import DataOptions, open_data
 from rankloop.methods.file_data import file_data
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import counter
+from rankloop.shown import in_line
 from rankloop.storage import Folder, open_folder
 
 # Spearman's correlation of so many unrelated values is above 0.3 in one of ten draws.
@@ -116,7 +117,9 @@ def describe(dataset: Dataset, learns_from: Labels = "pairs") -> str:
         )
     if dataset.skipped:
         lines.append(f"  skipped {len(dataset.skipped)} images that are missing or cannot be read:")
-        lines.extend(f"    {image}: {reason}" for image, reason in dataset.skipped[:10])
+        lines.extend(
+            f"    {in_line(f'{image}: {reason}')}" for image, reason in dataset.skipped[:10]
+        )
         if len(dataset.skipped) > 10:
             lines.append("    ... all are listed in the result folder")
     return "\n".join(lines)

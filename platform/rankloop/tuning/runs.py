@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
 from rankloop.metrics import UNDEFINED, compared_value
-from rankloop.redaction import without_passwords
+from rankloop.redaction import warn_without_passwords, without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.tracking.runs import first_line
@@ -114,6 +114,8 @@ def _resources(context: RunContext) -> tune.PlacementGroupFactory:
 
 
 def _train_one(config: dict[str, Any], context: RunContext) -> None:
+    # To Ray's logs, which others can read.
+    warn_without_passwords()
     torch.set_num_threads(1)
 
     def report(progress: Report) -> bool:

@@ -1,0 +1,29 @@
+"""Names and values from outside in texts for people: what a terminal would obey is escaped."""
+
+import re
+from typing import Any
+
+# All control characters of a terminal but the ends of lines and tabs, and those of Unicode that end
+# lines or turn the direction of writing.
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LONGEST_QUOTED = 80
+
+
+def printable(text: str) -> str:
+    """Return a text of one or several lines with its control characters escaped."""
+    return _CONTROL.sub(_escaped, text)
+
+
+def in_line(text: str) -> str:
+    """Return a text in one line, with its control characters and ends of lines escaped."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def quoted(value: Any) -> str:
+    """Return a value of somebody's table in quotes; of a long one, the beginning."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
