@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rankloop.errors import ImageError, StorageError
-from rankloop.filesystems import PATIENCE_SECONDS, is_away, open_uri, patiently
+from rankloop.filesystems import is_away, open_uri, patiently, seconds_tried
 from rankloop.packed import PREFIX, read_packed
 from rankloop.redaction import without_passwords
 
@@ -57,7 +57,7 @@ def read_bytes(uri: str) -> bytes:
 
     Raises:
         ImageError: the file is missing or cannot be read, or the package is another.
-        StorageError: the storage that it is in has been away for PATIENCE_SECONDS, which says
+        StorageError: the storage that it is in has been away for `seconds_tried`, which says
             nothing of the file.
     """
     try:
@@ -81,8 +81,8 @@ def read_bytes(uri: str) -> bytes:
     except Exception as error:  # file systems raise errors of their own libraries
         if is_away(error):
             raise StorageError(
-                f"cannot read {shown_uri(uri)} for {PATIENCE_SECONDS:.0f} s: {_reason(error)}; run "
-                "the same command again when the storage is back"
+                f"cannot read {shown_uri(uri)} for {seconds_tried(error):.0f} s: "
+                f"{_reason(error)}; run the same command again when the storage is back"
             ) from error
         raise ImageError(f"cannot read {shown_uri(uri)}: {_reason(error)}") from error
 
