@@ -70,7 +70,8 @@ def impatient(monkeypatch):
 
 
 def checkpoint(step):
-    return Checkpoint(step, {"w": torch.full((2,), float(step))}, {}, {"method": "x"}, {})
+    config = {"method": "x", "config": {}, "seed": 1}
+    return Checkpoint(step, {"w": torch.full((2,), float(step))}, {}, config, {})
 
 
 def test_the_newest_checkpoint_is_waited_for_and_never_passed_over(store, caplog):
