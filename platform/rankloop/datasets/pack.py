@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from rankloop.datasets.locations import absolute, join
 from rankloop.datasets.pack_checks import check_description, check_pairs, check_rows
 from rankloop.datasets.part import ImageRow, Part
+from rankloop.decoding import check_header
 from rankloop.errors import DataError, ImageError
-from rankloop.images import check_header, read_bytes
+from rankloop.images import read_bytes
 from rankloop.packed import packed_uri, write_shard
 from rankloop.parquet import read_within
 from rankloop.redaction import without_passwords
