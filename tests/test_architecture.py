@@ -18,7 +18,7 @@ LEVELS = [
         "reading",
         *("plain_columns", "spreadsheets"),
     },
-    {"packed"},
+    {"packed", "parquet", "decoding"},
     {"images", "metrics", "storage"},
     {"distortions", "locking"},
     {"ranking", "datasets"},

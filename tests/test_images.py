@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from rankloop import images
+from rankloop import decoding, images
 from rankloop.errors import ImageError
 
 
@@ -231,7 +231,7 @@ def test_cmyk_as_adobe_writes_it():
 def test_modes_without_a_range_are_refused():
     for mode in ("I", "F"):
         with pytest.raises(ImageError, match=f"mode {mode} have no fixed range"):
-            images._rgb(Image.new(mode, (2, 2)))
+            decoding._rgb(Image.new(mode, (2, 2)))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "I;16"])
@@ -241,7 +241,7 @@ def test_large_images_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch, m
     image = Image.fromarray(deep) if mode == "I;16" else image.convert(mode)
     data = _file(image, "PNG", **({"transparency": 3} if mode == "P" else {}))
     whole = images.decode(data)
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 64 * 5)
+    monkeypatch.setattr(decoding, "_STRIP_PIXELS", 64 * 5)
     np.testing.assert_array_equal(images.decode(data), whole)
 
 

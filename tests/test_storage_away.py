@@ -70,7 +70,8 @@ def impatient(monkeypatch):
 
 
 def checkpoint(step):
-    return Checkpoint(step, {"w": torch.full((2,), float(step))}, {}, {"method": "x"}, {})
+    config = {"method": "x", "config": {}, "seed": 1}
+    return Checkpoint(step, {"w": torch.full((2,), float(step))}, {}, config, {})
 
 
 def test_the_newest_checkpoint_is_waited_for_and_never_passed_over(store, caplog):
@@ -151,3 +152,13 @@ def test_a_lock_does_not_wait_for_storage_that_is_away(store, monkeypatch, caplo
     # pyarrow itself tries for some 6 s, once for the beat and once for the end.
     assert time.monotonic() - begun < 30
     assert "trying again" not in caplog.text
+
+
+def test_a_folder_that_cannot_be_locked_is_named(store, impatient):
+    folder = open_folder(store.uri) / "unlocked"
+    store.away.touch()
+    try:
+        with pytest.raises(StorageError, match="cannot lock s3://bucket"), locked(folder):
+            pass
+    finally:
+        store.away.unlink()

@@ -2,9 +2,10 @@
 
 import logging
 import re
+import socket
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 import fsspec
@@ -14,7 +15,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_delay,
     wait_exponential,
 )
 
@@ -27,12 +27,26 @@ CONNECTIONS = 64
 # Storage that is away for longer ends a job, which goes on when it is started again.
 PATIENCE_SECONDS = 300.0
 _LONGEST_WAIT = 30.0
+# A pod's name server may need a moment, but mostly the name of the host is wrong.
+_UNRESOLVED_SECONDS = 30.0
 # What object stores answer while they are away or have too much to do; pyarrow has no classes for
 # these, and all else (no permission, no bucket, a wrong key) would be the same the next time.
 _AWAY = re.compile(
-    r"HTTP status (429|5\d\d)|NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE"
-    r"|REQUEST_TIMEOUT|THROTTLING|curlCode: (6|7|28|35|52|55|56)\b|Connection reset|timed out",
+    # S3
+    r"HTTP status (429|5(?!01)\d\d)|NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE"
+    r"|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING|curlCode: (7|28|35|52|55|56)\b"
+    r"|Connection reset|timed out"
+    # Google
+    r"|cloud::Status\((UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED)\b"
+    # Azure
+    r"|Azure Error: \[(ServerBusy|InternalError|OperationTimedOut)\]"
+    r"|Azure Error: \[\w*\] (429|5(?!01)\d\d) |Azure Error: \[\w*\] Fail to get a new connection"
 )
+_UNRESOLVED = re.compile(
+    r"curlCode: 6\b|CURL error \[6\]|Could not resolve host|Couldn't resolve host"
+)
+# Of aiohttp, by which fsspec reads http; neither is an OSError.
+_CUT_OFF = ("ServerDisconnectedError", "ClientPayloadError")
 _log = logging.getLogger("rankloop")
 _T = TypeVar("_T")
 
@@ -52,7 +66,7 @@ def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
     scheme, _, rest = uri.partition("://")
     if scheme not in (*PYARROW_SCHEMES, "file"):
         handler, path = fsspec.core.url_to_fs(uri)
-        return pafs.PyFileSystem(pafs.FSSpecHandler(handler)), str(path).rstrip("/")
+        return pafs.PyFileSystem(_Handler(handler)), str(path).rstrip("/")
     place, mark, options = rest.partition("?")
     host, _, path = place.partition("/")
     if scheme == "file":
@@ -109,15 +123,63 @@ def split_uri(uri: str) -> tuple[str, str]:
     return f"{folder}{mark}{options}", name if plain else unquote(name)
 
 
+class _Handler(pafs.FSSpecHandler):
+    """A file system of fsspec, which takes a server that is away for one without the file."""
+
+    def _info(self, path: str) -> Any:
+        try:
+            return self.fs.info(path)
+        except FileNotFoundError as error:
+            if is_away(error):
+                raise ConnectionError(str(error.__cause__)) from error
+            raise
+
+    def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
+        found = []
+        for path in paths:
+            try:
+                found.append(self._create_file_info(path, self._info(path)))
+            except FileNotFoundError:
+                found.append(pafs.FileInfo(path, pafs.FileType.NotFound))
+        return found
+
+    def open_input_stream(self, path: str) -> pa.PythonFile:
+        if self._info(path)["type"] != "file":
+            raise FileNotFoundError(path)
+        return pa.PythonFile(self.fs.open(path, mode="rb"), mode="r")
+
+    open_input_file = open_input_stream
+
+
 def is_away(error: BaseException) -> bool:
     """Whether an error, or what it was raised from, says that storage cannot be reached for the
     moment, not what is in it.
     """
     if error.__cause__ is not None and is_away(error.__cause__):
         return True
-    if isinstance(error, (ConnectionError, TimeoutError)):
+    if isinstance(error, (ConnectionError, TimeoutError)) or _is_unresolved(error):
+        return True
+    # Of an answer to aiohttp.
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and (status == 429 or (status >= 500 and status != 501)):
+        return True
+    if type(error).__name__ in _CUT_OFF:
         return True
     return isinstance(error, OSError) and bool(_AWAY.search(str(error)))
+
+
+def _is_unresolved(error: BaseException) -> bool:
+    """Whether a host has no address, by all that is known for the moment."""
+    if error.__cause__ is not None and _is_unresolved(error.__cause__):
+        return True
+    if isinstance(error, socket.gaierror):
+        return True
+    return isinstance(error, OSError) and bool(_UNRESOLVED.search(str(error)))
+
+
+def seconds_tried(error: BaseException) -> float:
+    """Return for how long `patiently` tries what ends in an error that `is_away`."""
+    return min(_UNRESOLVED_SECONDS, PATIENCE_SECONDS) if _is_unresolved(error) else PATIENCE_SECONDS
 
 
 def patiently(action: str, call: Callable[[], _T]) -> _T:
@@ -128,7 +190,9 @@ def patiently(action: str, call: Callable[[], _T]) -> _T:
         call: may be called several times.
 
     Raises:
-        Exception: what the call raised, at once or after PATIENCE_SECONDS.
+        ConnectionError: the storage is away for `seconds_tried`, and what was raised says that the
+            file is missing, or is no OSError.
+        Exception: what the call raised, at once or after `seconds_tried`.
     """
 
     def say(state: RetryCallState) -> None:
@@ -136,11 +200,22 @@ def patiently(action: str, call: Callable[[], _T]) -> _T:
         text = f"cannot {action} for the moment, trying again: {error}"
         _log.warning("%s", without_passwords(text))
 
+    def is_enough(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        limit = PATIENCE_SECONDS if error is None else seconds_tried(error)
+        return (state.seconds_since_start or 0.0) >= limit
+
     retrying = Retrying(
         retry=retry_if_exception(is_away),
         wait=wait_exponential(max=_LONGEST_WAIT),
-        stop=stop_after_delay(PATIENCE_SECONDS),
+        stop=is_enough,
         before_sleep=say,
         reraise=True,
     )
-    return retrying(call)
+    try:
+        return retrying(call)
+    except Exception as error:
+        named = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        if named or not is_away(error):
+            raise
+        raise ConnectionError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Read, decode, encode, crop and resize images: RGB uint8 (h, w, 3) everywhere.
+"""Read, encode, crop and resize images: RGB uint8 (h, w, 3) everywhere.
 
 No function changes its input; `shrink` returns it where nothing is to be done, the others never a
 view of it.
@@ -12,33 +12,19 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from rankloop.decoding import decode as decode
+from rankloop.decoding import one_line, with_a_core
 from rankloop.errors import ImageError, StorageError
-from rankloop.filesystems import PATIENCE_SECONDS, is_away, open_uri, patiently
+from rankloop.filesystems import is_away, open_uri, patiently, seconds_tried
 from rankloop.packed import PREFIX, read_packed
 from rankloop.redaction import without_passwords
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"})
-# The largest photographs of UCF-QNRF have 67 million.
-MAX_PIXELS = 70_000_000
-# Their decoders take 15 and 19 bytes per pixel, where others take 7.
-_MAX_PIXELS_OF = {"WEBP": 32_000_000, "JPEG2000": 25_000_000}
-# Converted at once: each conversion of Pillow's takes as much memory as what it is given.
-_STRIP_PIXELS = 2**20
-
 _PACKAGE_PREFIX = "package:"
 _DATA_PREFIX = "data:"
 _PACKAGES = ("skimage", "sklearn")
-
-# Pillow registers its formats lazily, on whichever thread opens the first image.
-Image.init()
-
-# Pillow's modes whose values have one meaning, so that its conversion to RGB is the right one.
-_CONVERTIBLE = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
-_FROM_16_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
-_EXIF_ORIENTATION = 0x0112
 
 
 def shown_uri(uri: str) -> str:
@@ -57,7 +43,7 @@ def read_bytes(uri: str) -> bytes:
 
     Raises:
         ImageError: the file is missing or cannot be read, or the package is another.
-        StorageError: the storage that it is in has been away for PATIENCE_SECONDS, which says
+        StorageError: the storage that it is in has been away for `seconds_tried`, which says
             nothing of the file.
     """
     try:
@@ -81,10 +67,10 @@ def read_bytes(uri: str) -> bytes:
     except Exception as error:  # file systems raise errors of their own libraries
         if is_away(error):
             raise StorageError(
-                f"cannot read {shown_uri(uri)} for {PATIENCE_SECONDS:.0f} s: {_reason(error)}; run "
-                "the same command again when the storage is back"
+                f"cannot read {shown_uri(uri)} for {seconds_tried(error):.0f} s: "
+                f"{one_line(error)}; run the same command again when the storage is back"
             ) from error
-        raise ImageError(f"cannot read {shown_uri(uri)}: {_reason(error)}") from error
+        raise ImageError(f"cannot read {shown_uri(uri)}: {one_line(error)}") from error
 
 
 def _read_remote(uri: str) -> bytes:
@@ -101,133 +87,6 @@ def _read_package(uri: str) -> bytes:
     if any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise ImageError(f"{uri} must be a plain path inside the package, without '..'")
     return importlib.resources.files(package).joinpath(*parts).read_bytes()
-
-
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a JPEG, PNG, BMP, WebP or JPEG 2000 image, safely with any bytes.
-
-    EXIF orientation is applied, transparency is composited on white, 16-bit gray is divided by 257,
-    and only the first frame of an animation is read. Colour profiles are not applied. Safe to call
-    from many threads.
-
-    Args:
-        data: content of the file.
-        max_pixels: larger images are refused from their header, before memory is taken for them;
-            WebP above 32 million pixels and JPEG 2000 above 25 million in any case.
-            Pillow's own limit, ``2 * Image.MAX_IMAGE_PIXELS`` (179 million), holds as well.
-
-    Returns:
-        uint8 (h, w, 3), RGB.
-
-    Raises:
-        ImageError: empty, truncated, malformed, too large, or of another format; one line.
-    """
-    if not data:
-        raise ImageError("the file is empty")
-    try:
-        pixels, orientation = _decoded(data, max_pixels)
-        # A copy, since what some orientations give is a view with negative strides.
-        return np.ascontiguousarray(_upright(pixels, orientation))
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{_reason(error)} Make the image smaller.") from error
-    except Exception as error:  # hostile bytes reach many kinds, from struct.error to MemoryError
-        raise ImageError(f"cannot decode the image: {_reason(error)}") from error
-
-
-def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse what `decode` would refuse by a file's first bytes, without decoding it.
-
-    Raises:
-        ImageError: empty, too large, or of no format that `decode` takes.
-    """
-    if not data:
-        raise ImageError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image, max_pixels)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise ImageError(f"the image has {width} x {height} pixels: it must have at least 1 x 1")
-    limit = min(max_pixels, _MAX_PIXELS_OF.get(image.format or "", max_pixels))
-    if width * height > limit:
-        of_format = "" if limit == max_pixels else f" for {image.format}"
-        raise ImageError(
-            f"{width} x {height} pixels are above the limit of {limit}{of_format}: make the image "
-            "smaller"
-        )
-
-
-def _decoded(data: bytes, max_pixels: int) -> tuple[np.ndarray, int]:
-    """Return pixels as they are stored, and their orientation; Pillow's own copy is gone then."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        _check_size(image, max_pixels)
-        image.load()
-        return _in_strips(image), _orientation(image)
-
-
-def _in_strips(image: Image.Image) -> np.ndarray:
-    width, height = image.size
-    rows = max(1, _STRIP_PIXELS // width)
-    if height <= rows:
-        return _rgb(image)
-    pixels = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        pixels[top:bottom] = _rgb(image.crop((0, top, width, bottom)))
-    return pixels
-
-
-def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        gray = _FROM_16_BITS[np.asarray(image)]
-        return np.repeat(gray[:, :, np.newaxis], 3, axis=2)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(rgba, mask=rgba.getchannel("A"))
-        return np.array(opaque)
-    if image.mode not in _CONVERTIBLE:
-        raise ImageError(
-            f"pixels of mode {image.mode} have no fixed range: save the image with 8 bits"
-        )
-    return np.array(image.convert("RGB"))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:
-        # The pixels are whole: a broken note beside them is no reason to lose the image.
-        return 1
-
-
-def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo an orientation as EXIF 2.32 (tag 0x0112) numbers them; unknown numbers change nothing.
-
-    5 to 8 are 1 to 4 with rows and columns exchanged.
-    """
-    if orientation in (5, 6, 7, 8):
-        image = image.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return image
 
 
 def encode(image: np.ndarray, format: Literal["png", "jpeg"] = "png", quality: int = 95) -> bytes:
@@ -364,7 +223,9 @@ def load(
     Raises:
         ImageError: as `read_bytes`, `decode` and `crop`; the message names the image.
     """
-    return fit(load_whole(uri, crop_box, longest_side), None, size)
+    data = read_bytes(uri)
+    with with_a_core():
+        return fit(_whole(uri, data, crop_box, longest_side), None, size)
 
 
 def load_whole(
@@ -375,10 +236,19 @@ def load_whole(
     Raises:
         ImageError: as `read_bytes`, `decode` and `crop`; the message names the image.
     """
-    data = read_bytes(uri)
+    return _whole(uri, read_bytes(uri), crop_box, longest_side)
+
+
+def _whole(
+    uri: str,
+    data: bytes,
+    crop_box: tuple[int, int, int, int] | None,
+    longest_side: int | None,
+) -> np.ndarray:
     try:
-        image = shrink(decode(data), longest_side)
-        return image if crop_box is None else crop(image, *crop_box)
+        with with_a_core():
+            image = shrink(decode(data), longest_side)
+            return image if crop_box is None else crop(image, *crop_box)
     except ImageError as error:
         raise ImageError(f"{shown_uri(uri)}: {error}") from error
 

@@ -86,7 +86,8 @@ def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
     waiting = False
     while True:
         try:
-            return patiently(f"lock {folder}", lambda: _acquire(folder))
+            with explained(f"lock {folder}"):
+                return patiently(f"lock {folder}", lambda: _acquire(folder))
         except LockedError as error:
             if time.monotonic() > until:
                 raise

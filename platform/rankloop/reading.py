@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # The first byte from an object store takes some 100 ms, and decoding 5: this many at once leave a
-# core little to wait for, with no more photographs in memory than that.
+# core little to wait for; no more are decoded at once than there are cores.
 REMOTE_READS = 8
 _A = TypeVar("_A")
 _T = TypeVar("_T")

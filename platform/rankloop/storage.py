@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from rankloop.errors import DamagedFileError, MissingFileError, StorageError
 from rankloop.filesystems import PYARROW_SCHEMES, join_uri, open_uri, patiently
-from rankloop.plain_columns import check_plain
+from rankloop.parquet import read_within
 from rankloop.redaction import without_passwords
 
 _T = TypeVar("_T")
@@ -131,7 +131,8 @@ class Folder:
         """
         try:
             return json.loads(self.read_bytes(name))
-        except ValueError as error:
+        # Brackets in brackets end in RecursionError.
+        except (ValueError, RecursionError) as error:
             raise DamagedFileError(f"{self}/{name} is not JSON: {error}") from error
 
     def has(self, name: str) -> bool:
@@ -254,14 +255,13 @@ def read_parquet(folder: Folder, name: str) -> pa.Table:
 
     Raises:
         MissingFileError: there is no such file.
-        DamagedFileError: it is not Parquet, or holds more than plain values.
+        DamagedFileError: it is not Parquet, too large for one of ours, or holds more than plain
+            values.
         StorageError: it cannot be read.
     """
     data = folder.read_bytes(name)
     try:
-        table = pq.read_table(io.BytesIO(data))
-        check_plain(table.schema)
-        return table
+        return read_within(data)
     # Of a damaged file also OSError and OverflowError.
     except (ValueError, OverflowError, OSError, pa.ArrowException) as error:
         raise DamagedFileError(f"{folder}/{name} is not Parquet of ours: {error}") from error

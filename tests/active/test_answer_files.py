@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dropped_answers import SOURCE, drop, with_digests
+from rankloop.active.answer_files import MAX_BYTES, MAX_ROWS
 from rankloop.active.answer_folder import AnswerFolder
 from rankloop.active.campaign import ANSWERS
 from rankloop.active.labels import Label, answers_table
@@ -41,6 +42,36 @@ def test_a_file_that_is_not_whole_is_not_read_at_all(asked, name, content, reaso
     ((where, why),) = found.refused
     assert where == f"{answers}/{name}"
     assert reason in why
+
+
+def _repeated(rows, value):
+    table = pa.table({"image": pa.array([value] * rows), "score": pa.array([""] * rows)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.parquet", lambda: _repeated(MAX_ROWS + 1, ""), "rows are above the limit of 1000000"),
+        ("a.parquet", lambda: _repeated(9_000, "x" * 9_000), "MiB are above the limit of 64 MiB"),
+        ("a.csv", lambda: b"image,score\n" + b",\n" * (MAX_ROWS + 1), "above the limit of 1000000"),
+        ("a.csv", lambda: b"image,score\n" + b" " * MAX_BYTES, "above the limit of 67108864"),
+    ],
+)
+def test_a_file_that_would_take_all_memory_is_refused_and_others_count(
+    asked, name, content, reason
+):
+    campaign, images, answers = asked
+    (answers / name).write_bytes(content())
+    drop(answers, "good.csv", "image,score", "000-0004.png,2")
+    found = SOURCE.answers(campaign, 0, images)
+    assert found.labels == {images[3]: Label(2.0)}
+    ((where, why),) = found.refused
+    assert where == f"{answers}/{name}"
+    assert reason in why
+    assert "split it" in why
 
 
 def test_a_file_that_is_being_written_is_left_for_the_next_time(asked):

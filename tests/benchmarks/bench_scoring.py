@@ -84,7 +84,11 @@ def main() -> None:
                 step=0,
                 model=SSRANKING.build(config, 0).state_dict(),
                 training={},
-                config={"method": "ssranking", "config": config.model_dump(mode="json")},
+                config={
+                    "method": "ssranking",
+                    "config": config.model_dump(mode="json"),
+                    "seed": 0,
+                },
                 state={},
             )
             folder = str(save_checkpoint(open_folder(name), backbone, checkpoint))

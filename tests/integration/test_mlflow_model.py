@@ -54,7 +54,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = SSRankingConfig(backbone="shallow", image_size=48, input_size=48)
-    identity = {"method": "ssranking", "config": config.model_dump(mode="json")}
+    identity = {"method": "ssranking", "config": config.model_dump(mode="json"), "seed": 0}
     tensors = SSRANKING.build(config, 0).state_dict()
     folder = open_folder(str(tmp_path_factory.mktemp("mlflow_model")))
     return Path(save_checkpoint(folder, "best", Checkpoint(1, tensors, {}, identity, {})).path)

@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result folder ``result``, and ``photos`` two of which are corrupt."""
     folder = tmp_path_factory.mktemp("score_job")
     config = SSRankingConfig(backbone="shallow", image_size=48, input_size=48)
-    identity = {"method": "ssranking", "config": config.model_dump(mode="json")}
+    identity = {"method": "ssranking", "config": config.model_dump(mode="json"), "seed": 0}
     tensors = SSRANKING.build(config, 0).state_dict()
     save_checkpoint(
         open_folder(str(folder / "result")), "checkpoint", Checkpoint(1, tensors, {}, identity, {})

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -14,10 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rankloop.images import MAX_PIXELS, encode
+from rankloop.decoding import MAX_PIXELS, MAX_SCANS, check_header, decode
+from rankloop.errors import ImageError
+from rankloop.images import encode
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_MIB = 512
+_FULL = {"subsampling": "4:4:4"}
 _MEGABYTE = zlib.compress(bytes(1_000_000))
 DECODE = """
 import sys, warnings
@@ -60,9 +64,10 @@ def _file(image, format, **options):
     return buffer.getvalue()
 
 
-def _jpeg2000(**fields):
+def _jpeg2000(image=None, **fields):
     """A small JPEG 2000 file whose SIZ marker says otherwise."""
-    data = bytearray(_file(Image.new("RGB", (32, 32)), "JPEG2000", no_jp2=True))
+    image = image or Image.new("RGB", (32, 32))
+    data = bytearray(_file(image, "JPEG2000", no_jp2=True))
     place = data.index(b"\xff\x51") + 2
     layout = ">HHIIIIIIIIH"
     names = ("length", "rsiz", "x", "y", "x0", "y0", "tile_x", "tile_y", "tx0", "ty0", "parts")
@@ -76,6 +81,43 @@ def _webp(width, height):
     data = bytearray(_file(Image.new("RGB", (32, 32)), "WEBP"))
     struct.pack_into("<HH", data, data.index(b"\x9d\x01\x2a") + 3, width, height)
     return bytes(data)
+
+
+def _jpeg(width, height, mode, progressive=True):
+    """A small JPEG whose frame's header says otherwise."""
+    data = bytearray(_file(Image.new(mode, (32, 32)), "JPEG", **_FULL, progressive=progressive))
+    struct.pack_into(
+        ">HH", data, data.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5, height, width
+    )
+    return bytes(data)
+
+
+def _apart(width, height, mode):
+    """A baseline JPEG whose channels are in scans of their own, by the first of these."""
+    data = bytearray(_jpeg(width, height, mode, progressive=False))
+    place = data.index(b"\xff\xda") + 2
+    length = int.from_bytes(data[place : place + 2])
+    first = (
+        (8).to_bytes(2)
+        + b"\x01"
+        + data[place + 3 : place + 5]
+        + data[place + length - 3 : place + length]
+    )
+    return bytes(data[:place] + first + data[place + length :])
+
+
+def _many_scans(count, between=b""):
+    """A progressive JPEG that has its last scan so many times more."""
+    data = _file(Image.new("RGB", (64, 64)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + (between + data[last:-2]) * count + data[-2:]
+
+
+def _with_preview(image):
+    """A JPEG with, in its notes, one of 150 scans."""
+    exif = Image.Exif()
+    exif[0x010E] = _many_scans(150)[:60_000].decode("latin-1")
+    return _file(image, "JPEG", exif=exif, progressive=True)
 
 
 def _frames(format):
@@ -104,6 +146,14 @@ BOMBS = {
     "16,384 components": lambda: _jpeg2000(parts=16_384),
     "webp beyond its limit": lambda: _webp(8_001, 4_000),
     "jpeg 2000 beyond its limit": lambda: _jpeg2000(x=5_001, y=5_000),
+    "jpeg 2000 with transparency beyond its limit": lambda: _jpeg2000(
+        x=5_001, y=4_000, image=Image.new("RGBA", (32, 32))
+    ),
+    "progressive jpeg beyond its limit": lambda: _jpeg(10_000, 5_001, "RGB"),
+    "progressive cmyk beyond its limit": lambda: _jpeg(10_000, 4_200, "CMYK"),
+    "cmyk in scans beyond its limit": lambda: _apart(10_000, 4_200, "CMYK"),
+    "many scans": lambda: _many_scans(MAX_SCANS),
+    "many scans behind comments": lambda: _many_scans(MAX_SCANS, b"\xff\xfe\x00\x04\xff\xd9"),
     "gif of many frames": lambda: _frames("GIF"),
     "truncated": lambda: _png(8_000, 8_000, rows=8_000)[:50_000],
 }
@@ -115,6 +165,9 @@ SOUND = {
         Image.new("RGB", (9, 9)), "JPEG", icc_profile=b"\0" * 99
     ),
     "cmyk": lambda: _file(Image.new("CMYK", (9, 9)), "JPEG"),
+    "some scans": lambda: _many_scans(MAX_SCANS - 20),
+    "a preview of many scans": lambda: _with_preview(Image.new("RGB", (64, 64))),
+    "scans behind the image": lambda: _many_scans(1) + b"\xff\xda\0\0" * 200,
 }
 LARGEST = {
     "png": lambda: _png(10_000, MAX_PIXELS // 10_000, rows=MAX_PIXELS // 10_000),
@@ -123,7 +176,24 @@ LARGEST = {
     "rotated jpeg": lambda: _file(Image.new("RGB", (10_000, 7_000)), "JPEG", exif=_rotated()),
     "webp": lambda: _file(Image.new("RGB", (8_000, 4_000)), "WEBP"),
     "webp with transparency": lambda: _file(Image.new("RGBA", (8_000, 4_000)), "WEBP"),
+    "cmyk": lambda: _file(Image.new("CMYK", (10_000, 7_000)), "JPEG"),
+    "progressive jpeg": lambda: _file(
+        Image.new("RGB", (10_000, 5_000)), "JPEG", **_FULL, progressive=True
+    ),
+    "progressive jpeg of fewer colours": lambda: _file(
+        Image.new("RGB", (10_000, 7_000)), "JPEG", subsampling="4:2:0", progressive=True
+    ),
+    "progressive cmyk": lambda: _file(
+        Image.new("CMYK", (10_000, 4_166)), "JPEG", **_FULL, progressive=True
+    ),
+    "progressive gray": lambda: _file(Image.new("L", (10_000, 7_000)), "JPEG", progressive=True),
     "jpeg 2000": lambda: _file(Image.new("RGB", (5_000, 5_000)), "JPEG2000", irreversible=True),
+    "jpeg 2000 with transparency": lambda: _file(
+        Image.new("RGBA", (5_000, 4_000)), "JPEG2000", irreversible=True
+    ),
+    "16 bits": lambda: _file(Image.new("I;16", (10_000, 7_000)), "PNG"),
+    "bmp": lambda: _file(Image.new("RGB", (10_000, 7_000)), "BMP"),
+    "bmp with transparency": lambda: _file(Image.new("RGBA", (10_000, 7_000)), "BMP"),
 }
 
 
@@ -153,6 +223,32 @@ def test_bombs_are_refused_in_little_memory(name):
     mib, said = _decoded(BOMBS[name]())
     assert said.startswith("refused: ")
     assert mib < LIMIT_MIB
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("many scans", "its 110 scans are above the limit of 100: save the image as a baseline"),
+        ("many scans behind comments", "its 110 scans are above the limit of 100"),
+        (
+            "progressive jpeg beyond its limit",
+            "10000 x 5001 pixels are above the limit of 50000000 for a progressive JPEG of 3 "
+            "channels: save the image as a baseline JPEG, or make it smaller",
+        ),
+        (
+            "cmyk in scans beyond its limit",
+            "limit of 41666666 for a progressive JPEG of 4 channels",
+        ),
+        (
+            "jpeg 2000 with transparency beyond its limit",
+            "limit of 20000000 for JPEG2000 with four",
+        ),
+    ],
+)
+def test_why_they_are_refused(name, says):
+    for look in (decode, check_header):
+        with pytest.raises(ImageError, match=re.escape(says)):
+            look(BOMBS[name]())
 
 
 @pytest.mark.parametrize("name", SOUND)

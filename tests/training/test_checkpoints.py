@@ -33,7 +33,7 @@ def made(step):
         step=step,
         model={"w": torch.full((3, 5), float(step)), "n": torch.tensor(step)},
         training={"optimizer/0/momentum_buffer": torch.arange(4.0) * step},
-        config={"method": "x", "seed": 1},
+        config={"method": "x", "config": {}, "seed": 1},
         state={"reports": [], "optimizer": {"a": None}},
     )
 
@@ -246,7 +246,9 @@ def test_a_restored_optimizer_takes_the_same_next_step(tmp_path, name):
     for seed in range(3):
         step(model, optimizer, seed)
     tensors, numbers = optimizer_tensors(optimizer)
-    saved = Checkpoint(3, model.state_dict(), tensors, {}, {"optimizer": numbers})
+    saved = replace(
+        made(3), model=model.state_dict(), training=tensors, state={"optimizer": numbers}
+    )
     loaded = load_checkpoint(save_checkpoint(open_folder(str(tmp_path)), "x", saved))
 
     again = torch.nn.Linear(3, 2)

@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 
 from rankloop.active.forms import Form
 from rankloop.errors import StorageError
-from rankloop.plain_columns import check_plain
+from rankloop.parquet import read_within
 from rankloop.storage import Folder, explained
 
 # A CSV file whose last line has no end may have been cut off there: it waits for so long.
 UNENDED_SECONDS = 600.0
+# A million answers with long names of files take less.
+MAX_ROWS = 1_000_000
+MAX_BYTES = 64 * 2**20
 Refused = list[tuple[str, str]]
 
 
@@ -69,6 +72,7 @@ def read_answers(
         name = info.base_name
         where, stem = f"{folder}/{name}", name.rpartition(".")[0]
         try:
+            _check_size(info)
             data = folder.read_bytes(name)
             unended = name.lower().endswith(".csv") and not data.endswith((b"\n", b"\r"))
             if unended and settled_seconds and _age(info) < UNENDED_SECONDS:
@@ -163,31 +167,54 @@ def _read(data: bytes, name: str, form: Form) -> list[tuple[int, Mapping[str, An
     if name.lower().endswith(".parquet"):
         file = pq.ParquetFile(io.BytesIO(data))
         _check_columns(file.schema_arrow.names, form)
-        # Other columns may hold anything.
-        wanted = [form.question, *form.answer, "annotator", "name"]
-        used = [column for column in wanted if column in file.schema_arrow.names]
-        table = file.read(columns=used)
-        check_plain(table.schema)
+        used = _used_columns(file.schema_arrow.names, form)
+        for column in used:
+            if pa.types.is_nested(file.schema_arrow.field(column).type):
+                raise ValueError(f"its column {column!r} holds lists; save it as numbers or text")
+        table = read_within(data, columns=used, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
         return list(enumerate(table.to_pylist(), 1))
+    return _read_csv(data, form)
+
+
+def _check_size(info: pafs.FileInfo) -> None:
+    if (info.size or 0) > MAX_BYTES:
+        raise ValueError(f"its {info.size} bytes are above the limit of {MAX_BYTES}: split it")
+
+
+def _used_columns(found: Sequence[str], form: Form) -> list[str]:
+    # Other columns may hold anything.
+    wanted = [form.question, *form.answer, "annotator", "name"]
+    return [column for column in wanted if column in found]
+
+
+def _read_csv(data: bytes, form: Form) -> list[tuple[int, Mapping[str, Any]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{error}; save it as UTF-8") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = ((reader.line_num, [cell.strip() for cell in line]) for line in reader if line)
+    rows: list[tuple[int, Mapping[str, Any]]] = []
     try:
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+        _, header = next(lines, (0, []))
+        if not header:
+            raise ValueError("it is empty")
+        header = [cell.lower() for cell in header]
+        _check_columns(header, form)
+        places = {column: place for place, column in enumerate(header)}
+        used = _used_columns(header, form)
+        for number, cells in lines:
+            if len(cells) != len(header):
+                raise ValueError(
+                    f"line {number} has {len(cells)} cells and the header {len(header)}; is it cut "
+                    "off?"
+                )
+            if len(rows) == MAX_ROWS:
+                raise ValueError(f"its lines are above the limit of {MAX_ROWS}: split it")
+            rows.append((number, {column: cells[places[column]] for column in used}))
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
-    if not lines:
-        raise ValueError("it is empty")
-    header = [cell.lower() for cell in lines[0][1]]
-    _check_columns(header, form)
-    for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise ValueError(
-                f"line {number} has {len(cells)} cells and the header {len(header)}; is it cut off?"
-            )
-    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
+    return rows
 
 
 def _check_columns(found: Sequence[str], form: Form) -> None:

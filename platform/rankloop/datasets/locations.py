@@ -16,10 +16,22 @@ from rankloop.images import read_bytes
 from rankloop.redaction import without_passwords
 
 _THREADS = 16
+_LOCAL_SCHEMES = ("file", "local")
 
 
 def absolute(location: str) -> str:
-    """Return a URI unchanged, and a local path absolute, so that it means the same to a worker."""
+    """Return a URI unchanged, and a local path absolute, so that it means the same to a worker.
+
+    A URI of a local path becomes that path: only of paths it is known where links lead.
+
+    Raises:
+        DataError: such a URI names nothing.
+    """
+    if location.partition("://")[0] in _LOCAL_SCHEMES:
+        try:
+            location = open_uri(location)[1]
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot open {location}: {error}; check the path") from error
     return location if "://" in location else os.path.abspath(Path(location).expanduser())
 
 

@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rankloop.datasets.locations import absolute, join
+from rankloop.datasets.pack_checks import check_description, check_pairs, check_rows
 from rankloop.datasets.part import ImageRow, Part
+from rankloop.decoding import check_header
 from rankloop.errors import DataError, ImageError
-from rankloop.images import check_header, read_bytes
+from rankloop.images import read_bytes
 from rankloop.packed import packed_uri, write_shard
+from rankloop.parquet import read_within
 from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
 
@@ -128,7 +131,7 @@ def read_pack(path: str) -> Part:
         path: folder of the pack, local or URI.
 
     Raises:
-        DataError: no pack, half a pack, or one of another version.
+        DataError: no pack, half a pack, one of another version, or what no pack of ours holds.
     """
     folder = absolute(path)
     try:
@@ -138,17 +141,27 @@ def read_pack(path: str) -> Part:
                 f"{folder} is a pack of version {description['version']} and this is {VERSION}: "
                 "pack the data again with jobs/ingest.py"
             )
+        check_description(join(folder, _DESCRIPTION), description)
         images = _read_table(folder, description["images"], _SCHEMA)
-        pairs = _read_table(folder, description["pairs"], _pair_schema())
+        check_rows(join(folder, description["images"]), images)
+        pairs = [
+            (pair["better"], pair["worse"])
+            for pair in _read_table(folder, description["pairs"], _pair_schema())
+        ]
+        check_pairs(join(folder, description["pairs"]), pairs, images)
         return Part(
             [_row(folder, row) for row in images],
-            [(pair["better"], pair["worse"]) for pair in pairs],
+            pairs,
             description["higher_is_better"],
             description["score_name"],
             description["counts"],
             tuple((image, reason) for image, reason in description["skipped"]),
         )
-    except (ImageError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    # Of damaged tables also OSError and OverflowError, of brackets in brackets RecursionError.
+    except (
+        *(ImageError, ValueError, KeyError, TypeError, RecursionError),
+        *(OverflowError, OSError, pa.ArrowException),
+    ) as error:
         raise DataError(
             f"{folder} is no whole pack ({error}): give a folder that jobs/ingest.py finished"
         ) from error
@@ -202,7 +215,7 @@ def _write_table(folder: Folder, what: str, table: pa.Table) -> str:
 def _read_table(folder: str, name: str, schema: pa.Schema) -> list[dict[str, Any]]:
     if not _TABLE.fullmatch(str(name)):
         raise DataError(f"{folder}: {name!r} is no table's name: do not trust this pack")
-    table = pq.read_table(io.BytesIO(read_bytes(join(folder, name))))
+    table = read_within(read_bytes(join(folder, name)))
     if table.schema.remove_metadata() != schema:
         raise DataError(f"{folder}: {name} has other columns than ours: do not trust this pack")
     rows: list[dict[str, Any]] = table.to_pylist()

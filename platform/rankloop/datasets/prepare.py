@@ -15,9 +15,10 @@ from rankloop.datasets.crowds import region_mask
 from rankloop.datasets.dataset import Dataset, Labels
 from rankloop.datasets.density_maps import inside_image
 from rankloop.datasets.splits import check_labelled
+from rankloop.decoding import decode, with_a_core
 from rankloop.distortions.blur import blur
 from rankloop.errors import DataError, ImageError
-from rankloop.images import crop, decode, fit, load, load_whole, read_bytes, shrink
+from rankloop.images import crop, fit, load, load_whole, read_bytes, shrink
 
 PAIRS_WITH_UNREADABLE_IMAGE = "pairs_with_unreadable_image"
 POINTS_OUTSIDE_IMAGE = "points_outside_image"
@@ -77,14 +78,14 @@ def prepare(
     """Read every image once, drop those that cannot be read, and keep the pixels if they fit.
 
     A photograph with several crops is decoded once. Besides the returned array, at most one
-    photograph per thread is held in memory.
+    photograph per core is held in memory, and the file of one per thread.
 
     Args:
         dataset: its unreadable images go to ``skipped`` with the reason, and their pairs are
             dropped and counted.
         size: side in pixels of the images; None for images at their own scale.
         max_bytes: most bytes that the array may take.
-        threads: threads that decode.
+        threads: threads that read; as many of them decode at once as there are cores.
         least_side: images of which a side has fewer pixels cannot be used.
         labels: what is learned from.
         on_progress: called with (images done, images in all) from the calling thread.
@@ -158,12 +159,22 @@ def _read_photograph(
     least_side: int,
     outside: list[int],
 ) -> Iterator[tuple[int, np.ndarray | ImageError]]:
-    uri = members[0][1]["uri"]
     try:
-        photograph = decode(read_bytes(uri))
+        data = read_bytes(members[0][1]["uri"])
+        # Until it is forgotten: more threads read than could hold photographs.
+        with with_a_core():
+            yield from _images_of(decode(data), members, size, least_side, outside)
     except ImageError as error:
         yield from ((index, error) for index, _ in members)
-        return
+
+
+def _images_of(
+    photograph: np.ndarray,
+    members: Sequence[tuple[int, Mapping[str, Any]]],
+    size: int | None,
+    least_side: int,
+    outside: list[int],
+) -> Iterator[tuple[int, np.ndarray | ImageError]]:
     for index, row in members:
         if row["points"]:
             here = inside_image(np.array(row["points"]), *photograph.shape[:2])

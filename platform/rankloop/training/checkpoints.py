@@ -3,11 +3,12 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,9 @@ _MODEL, _OPTIMIZER, _CONFIG = "model.safetensors", "optimizer.safetensors", "con
 _SCORING_FILES = (_MODEL, _CONFIG)
 # Named here and not by state.json, which may come from anybody.
 _FILES = (*_SCORING_FILES, _OPTIMIZER)
+_CONFIG_TYPES: dict[str, type] = {"method": str, "config": dict, "seed": int}
+_STEP = re.compile(r"step-[0-9]{9}")
+_T = TypeVar("_T")
 _log = logging.getLogger("rankloop")
 
 
@@ -104,14 +108,29 @@ def load_checkpoint(folder: Folder, *, training: bool = True) -> Checkpoint:
             )
     try:
         return Checkpoint(
-            step=state["step"],
+            step=_of_type(state, "step", int, "state.json"),
             model=load(files[_MODEL]),
             training=load(files[_OPTIMIZER]) if training else {},
-            config=json.loads(files[_CONFIG]),
-            state=state["state"],
+            config=_checked_config(json.loads(files[_CONFIG])),
+            state=_of_type(state, "state", dict, "state.json"),
         )
-    except (SafetensorError, ValueError, KeyError) as error:
+    # Brackets in brackets end in RecursionError.
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"checkpoint {folder} is not one of ours: {error}") from error
+
+
+def _checked_config(config: Any) -> dict[str, Any]:
+    for name, kind in _CONFIG_TYPES.items():
+        _of_type(config, name, kind, _CONFIG)
+    return dict(config)
+
+
+def _of_type(value: Any, name: str, kind: type[_T], file: str) -> _T:
+    found = value.get(name) if isinstance(value, dict) else None
+    # True is an int to isinstance.
+    if type(found) is not kind:
+        raise ValueError(f"{file} gives {name} as {found!r:.100}, which is no {kind.__name__}")
+    return found
 
 
 def step_name(step: int) -> str:
@@ -182,7 +201,7 @@ def discard_after(parent: Folder, step: int) -> None:
 
 
 def _steps(parent: Folder) -> list[str]:
-    return [name for name in parent.names() if name.startswith("step-")]
+    return [name for name in parent.names() if _STEP.fullmatch(name)]
 
 
 def _json(value: Any) -> bytes:

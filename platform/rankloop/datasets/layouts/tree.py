@@ -2,10 +2,7 @@
 
 import csv
 import io
-import math
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 import openpyxl
 import scipy.io
 
+from rankloop.datasets.layouts.mat_size import check_size
 from rankloop.datasets.locations import absolute, join, list_files, read_text
 from rankloop.datasets.part import ImageRow
 from rankloop.datasets.present import REASON
@@ -27,9 +25,6 @@ MAX_BYTES = 256 * 2**20
 # Where MATLAB's own header of 512 bytes ends, or at the start.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
-# Of the MATLAB 5 format.
-_MAT_HEADER, _COMPRESSED = 128, 15
-_BYTES_PER_ELEMENT = 8
 # Of an Excel sheet.
 _MAX_ROWS, _MAX_COLUMNS = 2**20, 100
 
@@ -138,41 +133,13 @@ def read_mat(location: str) -> dict[str, Any]:
                 if total > MAX_BYTES:
                     raise ValueError(f"its variables are above the limit of {MAX_BYTES} bytes")
                 return {name: _matrix(value) for name, value in stored.items()}
-        _check_size(data)
+        check_size(data, MAX_BYTES)
         content: dict[str, Any] = scipy.io.loadmat(io.BytesIO(data))  # type: ignore[arg-type]
     except Exception as error:  # hostile bytes reach many kinds
         raise DataError(
             f"{location} is not a MATLAB file that can be read: {error}; download it again"
         ) from error
     return content
-
-
-def _check_size(data: bytes) -> None:
-    """Raise ValueError if a file of version 4 to 7 would take too much memory."""
-    # A variable of text may claim any shape without holding it.
-    variables = scipy.io.whosmat(
-        io.BytesIO(data),  # type: ignore[arg-type]
-        chars_as_strings=False,
-    )
-    shapes = [shape for _, shape, _ in variables]
-    total = sum(_BYTES_PER_ELEMENT * math.prod(shape) for shape in shapes)
-    if total > MAX_BYTES:
-        raise ValueError(f"its variables are above the limit of {MAX_BYTES} bytes")
-    orders = {b"IM": "<", b"MI": ">"}
-    order = orders.get(data[_MAT_HEADER - 2 : _MAT_HEADER])
-    if order is None:
-        # Version 4 compresses nothing.
-        return
-    place, total = _MAT_HEADER, 0
-    while place + 8 <= len(data):
-        kind, length = struct.unpack_from(f"{order}II", data, place)
-        place += 8
-        if kind == _COMPRESSED:
-            inflater = zlib.decompressobj()
-            total += len(inflater.decompress(data[place : place + length], MAX_BYTES + 1))
-        if total > MAX_BYTES:
-            raise ValueError(f"its content is above the limit of {MAX_BYTES} bytes")
-        place += length
 
 
 def _matrix(stored: Any) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""Small Parquet files that would take much memory are refused; others are read as written."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rankloop.parquet import read_within
+
+
+def _file(table):
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _times(value, rows, kind=None):
+    return pa.array([value] * rows, kind)
+
+
+def test_what_is_written_is_read_back():
+    table = pa.table(
+        {
+            "text": ["a", None, "é"] * 5,
+            "more": pa.array(["a", "b", None] * 5, pa.large_string()),
+            "bytes": [b"a", b"\0", None] * 5,
+            "kind": pa.array(["x", "y", "x"] * 5).dictionary_encode(),
+            "numbers": np.arange(15.0),
+            "lists": [[1.0, 2.0], [], None] * 5,
+            "names": [["a"], ["b", "c"], None] * 5,
+        }
+    )
+    assert read_within(_file(table)).equals(table)
+    some = read_within(_file(table), columns=["numbers", "text"])
+    assert some.equals(table.select(["numbers", "text"]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        _times("x" * 10_000, 10_000),
+        _times(b"x" * 10_000, 10_000, pa.large_binary()),
+        _times("x" * 10_000, 10_000).dictionary_encode(),
+        _times([0.0] * 1_000, 10_000),
+        pa.array([bytes(50_000_000)]),
+    ],
+)
+def test_what_takes_little_room_only_in_the_file_is_refused(column):
+    data = _file(pa.table({"x": column, "y": range(len(column))}))
+    assert len(data) < 100_000
+    with pytest.raises(ValueError, match=r"its \d+ MiB are above the limit of 16 MiB: split it"):
+        read_within(data, max_bytes=16 * 2**20)
+    assert read_within(data, columns=["y"], max_bytes=16 * 2**20).num_rows == len(column)
+
+
+def test_rows_are_counted():
+    data = _file(pa.table({"x": _times("", 1_001)}))
+    with pytest.raises(ValueError, match="its 1001 rows are above the limit of 1000: split it"):
+        read_within(data, max_rows=1_000)
+    assert read_within(data, max_rows=1_001).num_rows == 1_001
