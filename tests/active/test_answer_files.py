@@ -161,6 +161,18 @@ def test_no_file_stops_a_round(asked):
     assert [where.rpartition("/")[2] for where, _ in found.refused] == ["huge.parquet, line 1"]
 
 
+def test_a_link_is_not_followed(asked, tmp_path):
+    campaign, images, answers = asked
+    private = tmp_path / "private.txt"
+    private.write_text("very private\n")
+    (answers / "a.csv").symlink_to(private)
+    found = SOURCE.answers(campaign, 0, images)
+    ((where, why),) = found.refused
+    assert where == f"{answers}/a.csv"
+    assert "it is a link" in why
+    assert "private" not in why
+
+
 def test_a_file_that_vanishes_while_it_is_read_is_listed(asked, monkeypatch):
     campaign, images, answers = asked
     drop(answers, "a.csv", "image,score", "000-0001.png,3")

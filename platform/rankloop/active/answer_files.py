@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -146,6 +147,9 @@ def _files(
             continue
         if not info.base_name.lower().endswith((".csv", ".parquet")):
             refused.append((where, "it is neither .csv nor .parquet"))
+        elif folder.is_local and Path(info.path).is_symlink():
+            # What is wrong with a file is said with some of its content.
+            refused.append((where, "it is a link, which may lead anywhere: copy the file here"))
         elif settled_seconds and _age(info) < settled_seconds:
             why = "it is being written, or its clock is ahead; it is read another time"
             refused.append((where, why))
