@@ -184,12 +184,20 @@ def gpus_on_demand() -> int:
     return int(given)
 
 
-def gpus_per_run() -> float:
-    """One GPU for a run where the cluster has any, or starts them when asked, else none."""
+def most_gpus() -> int:
+    """GPUs that the cluster has, or starts when asked.
+
+    Raises:
+        ConfigError: as `gpus_on_demand`.
+    """
     import ray
 
-    here = ray.cluster_resources().get("GPU", 0) >= 1
-    return 1.0 if here or gpus_on_demand() else 0.0
+    return max(int(ray.cluster_resources().get("GPU", 0)), gpus_on_demand())
+
+
+def gpus_per_run() -> float:
+    """One GPU for a run where the cluster has any, or starts them when asked, else none."""
+    return 1.0 if most_gpus() else 0.0
 
 
 def data_workers_per_gpu() -> int:

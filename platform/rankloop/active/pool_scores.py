@@ -13,7 +13,7 @@ import torch
 from rankloop import npy
 from rankloop.active.certainty import PAIRS, certainty, certainty_sets
 from rankloop.active.items import Item
-from rankloop.cluster import gpus_on_demand
+from rankloop.cluster import most_gpus
 from rankloop.errors import ImageError
 from rankloop.methods import find_method
 from rankloop.methods.method import TrainingData
@@ -114,9 +114,8 @@ def _by_ray(
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    resources = ray.cluster_resources()
-    cpus = int(resources.get("CPU", 1))
-    gpus = max(int(resources.get("GPU", 0)), gpus_on_demand())
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    gpus = most_gpus()
     # Enough for all cores, also of a small pool.
     blocks = max(-(-len(items) // (4 * _BATCH)), 4 * cpus)
     blocks = min(blocks, -(-len(items) // _BATCH), _MOST_BLOCKS)

@@ -45,7 +45,7 @@ def scores_by_ray(
     Raises:
         ConfigError: the cluster has no room for so many workers.
     """
-    from rankloop.cluster import connected, gpus_on_demand
+    from rankloop.cluster import connected, most_gpus
 
     # The driver's C++ part calls the way Ray Data starts its actors an error, on stderr.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -57,9 +57,8 @@ def scores_by_ray(
         # Ray Data would tell of every stage, and warn that its progress bars are off.
         logging.getLogger("ray.data").setLevel(logging.ERROR)
 
-        resources = ray.cluster_resources()
-        cpus = int(resources.get("CPU", 0))
-        gpus = max(int(resources.get("GPU", 0)), gpus_on_demand())
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        gpus = most_gpus()
         workers = workers or gpus or cpus
         if workers > (gpus or 2 * cpus - 1):
             raise ConfigError(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from rankloop import errors
-from rankloop.cluster import beside_driver, gpus_on_demand, on_cluster
+from rankloop.cluster import beside_driver, most_gpus, on_cluster
 from rankloop.errors import ConfigError, StorageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import paced
@@ -104,10 +104,9 @@ def train_distributed(
 
     messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = max(sum(node.get("GPU", 0) for node in nodes), gpus_on_demand())
-    if use_gpu and workers > gpus:
+    if use_gpu and workers > most_gpus():
         raise ConfigError(
-            f"--workers {workers} is more than the {gpus:.0f} GPUs of the cluster: give no more"
+            f"--workers {workers} is more than the {most_gpus()} GPUs of the cluster: give no more"
         )
     cpus = cpus_per_worker(nodes, workers, data_workers, use_gpu)
     trainer = TorchTrainer(
