@@ -24,7 +24,7 @@ LEVELS = [
     {"ranking", "datasets"},
     {"models", "losses"},
     {"methods"},
-    {"cluster", "tracking", "plots", "figures"},
+    {"cluster", "tracking", "plots", "figures", "waiting"},
     {"streams", "training", "scoring", "previews"},
     {"tuning", "active"},
     {"command_line"},

@@ -10,7 +10,7 @@ import pytest
 from rankloop.storage import Folder, open_folder
 from rankloop.tracking import Tracking, open_tracking
 from rankloop.tracking.location import locate
-from rankloop.tracking.runs import LONGEST_PARAM, _flat, _valid
+from rankloop.tracking.names import LONGEST_PARAM, flat_params, valid_name
 
 
 def client_of(uri: str):
@@ -24,21 +24,21 @@ def history(client, run_id: str, name: str) -> list[tuple[int, float]]:
 
 
 def test_params_become_flat_text():
-    assert _flat({"a": 1e-4, "b": {"c": [1, 2], "d": {"e": None}}, "+f": True, "g": {}}) == {
+    assert flat_params({"a": 1e-4, "b": {"c": [1, 2], "d": {"e": None}}, "+f": True, "g": {}}) == {
         "a": "0.0001",
         "b.c": "[1, 2]",
         "b.d.e": "None",
         "f": "True",
         "g": "{}",
     }
-    assert len(_flat({"long": "x" * 10_000})["long"]) == LONGEST_PARAM
+    assert len(flat_params({"long": "x" * 10_000})["long"]) == LONGEST_PARAM
 
 
 @pytest.mark.parametrize("name", ["+QRC/test/srocc", "loss (a)", "a*b", "/x/", "x" * 400, "é"])
 def test_names_become_valid_ones(name):
     from mlflow.utils.validation import _validate_metric_name
 
-    _validate_metric_name(_valid(name))
+    _validate_metric_name(valid_name(name))
 
 
 # What happens when MLflow fails

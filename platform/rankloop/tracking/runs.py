@@ -4,7 +4,6 @@ import functools
 import json
 import logging
 import math
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from rankloop.shown import printable
 from rankloop.storage import Folder
 from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
+from rankloop.tracking.names import flat_params, quoted_key, valid_name
 
 KEY_TAG = "rankloop.key"
 # Of runs that MLflow has whole.
@@ -29,7 +29,6 @@ LOOK_SECONDS = 10.0
 # MLflow's own limits.
 BATCH = 1000
 PARAMS_BATCH = 100
-LONGEST_PARAM = 6000
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -128,7 +127,7 @@ class Tracking:
             tags: see `set_tags`.
         """
         stand_in = f"unopened {key}"
-        wanted = _Wanted(experiment, name, _quoted(key), parent, dict(params or {}), tags or {})
+        wanted = _Wanted(experiment, name, quoted_key(key), parent, dict(params or {}), tags or {})
         self._ids.pop(stand_in, None)
         self._unopened[stand_in] = wanted
         return self.run_id(stand_in) or stand_in
@@ -183,7 +182,7 @@ class Tracking:
         if self.is_away:
             return False
         try:
-            run = self._find(self._experiment_id(experiment), _quoted(key))
+            run = self._find(self._experiment_id(experiment), quoted_key(key))
         except Exception as error:
             self._warn(error)
             return False
@@ -238,7 +237,9 @@ class Tracking:
 
         known = self._client.get_run(run_id).data.params
         new = [
-            Param(name, value) for name, value in _flat(params).items() if known.get(name) is None
+            Param(name, value)
+            for name, value in flat_params(params).items()
+            if known.get(name) is None
         ]
         for start in range(0, len(new), PARAMS_BATCH):
             self._client.log_batch(run_id, params=new[start : start + PARAMS_BATCH])
@@ -262,8 +263,8 @@ class Tracking:
         steps = self._known_steps(run_id)
         new: dict[tuple[str, int], float] = {}
         for name, value, step in points:
-            if step not in steps.get(_valid(name), ()):
-                new.setdefault((_valid(name), int(step)), float(value))
+            if step not in steps.get(valid_name(name), ()):
+                new.setdefault((valid_name(name), int(step)), float(value))
         now = _milliseconds()
         metrics = [Metric(name, value, now, step) for (name, step), value in new.items()]
         for start in range(0, len(metrics), BATCH):
@@ -311,9 +312,9 @@ class Tracking:
         known = self._client.get_run(run_id).data.metrics
         now = _milliseconds()
         new = [
-            Metric(_valid(name), float(value), now, 0)
+            Metric(valid_name(name), float(value), now, 0)
             for name, value in metrics.items()
-            if not _same(known.get(_valid(name)), float(value))
+            if not _same(known.get(valid_name(name)), float(value))
         ]
         for start in range(0, len(new), BATCH):
             self._client.log_batch(run_id, metrics=new[start : start + BATCH])
@@ -388,30 +389,9 @@ def first_line(error: BaseException) -> str:
     return printable(without_passwords(line))[:300]
 
 
-def _valid(name: str) -> str:
-    # MLflow refuses names with other characters, such as the "+" of "+QRC".
-    return re.sub(r"[^\w.\-:/ ]", "", name).strip("/ ")[:250]
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            text = json.dumps(value) if isinstance(value, (list, tuple, dict)) else str(value)
-            flat[_valid(f"{prefix}{name}")] = text[:LONGEST_PARAM]
-    return flat
-
-
 def _same(known: float | None, value: float) -> bool:
     return known == value or (known is not None and math.isnan(known) and math.isnan(value))
 
 
 def _milliseconds() -> int:
     return int(time.time() * 1000)
-
-
-def _quoted(key: str) -> str:
-    # What a filter of MLflow may hold between quotes.
-    return quote(key, safe="/:@ ,.+-")
