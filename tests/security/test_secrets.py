@@ -130,6 +130,7 @@ def _checked(done, storage, tmp_path):
     return written
 
 
+@pytest.mark.slow
 def test_no_password_is_written_by_a_training_that_fails(bucket, ray_folder, tmp_path):
     labels = f"csv:{_located(bucket, 'data/labels.csv', '&higher_is_better=true')}"
     storage = _located(bucket, "out")
