@@ -1,7 +1,9 @@
 import os
+import time
 
 import pytest
 import ray
+from ray.exceptions import AuthenticationError
 
 from rankloop.cluster import connected, on_cluster
 from rankloop.errors import ClusterError, ConfigError
@@ -66,9 +68,37 @@ def test_workers_of_a_cluster_unpickle_no_tensors(monkeypatch):
     given = {}
     variable = "RAY_DATA_AUTOLOAD_CLOUDPICKLE_TENSOR_METADATA"
     monkeypatch.setenv(variable, "1")
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
     with connected():
         assert os.environ[variable] == "0"
     assert given["runtime_env"]["env_vars"][variable] == "0"
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once(monkeypatch, free_port):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    begun = time.monotonic()
+    with (
+        pytest.raises(ClusterError, match=r"at 127.0.0.1:\d+ \(RAY_ADDRESS\): .*refused"),
+        connected(),
+    ):
+        pass
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [AuthenticationError("no token was found"), ConnectionError("Failed to connect\nmore")],
+)
+def test_a_cluster_that_refuses_us_says_which_token_it_wants(monkeypatch, refusal):
+    def refuse(**options):
+        raise refusal
+
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(ClusterError, match=r"RAY_AUTH_MODE=token and ~/.ray/auth_token") as refused:
+        connected().__enter__()
+    assert "\n" not in str(refused.value)

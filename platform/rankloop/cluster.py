@@ -3,8 +3,10 @@
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         cpus: cores that an embedded Ray may use; all of this machine by default.
 
     Raises:
-        ClusterError: Ray does not start in time.
+        ClusterError: Ray does not start in time, or the cluster does not answer or refuses us.
         ConfigError: RAY_ADDRESS is where jobs are submitted.
     """
     # Ray reads its variables when it is imported.
@@ -72,8 +74,10 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         return
     print("joining the Ray cluster" if address else "starting Ray on this machine", flush=True)
     try:
-        with nullcontext() if address else _on_loopback():
+        with _joining(address) if address else _on_loopback():
             ray.init(address=address or "local", **options)
+    except ClusterError:
+        raise
     except Exception as error:
         # Ray has no class of its own for it.
         if "timed out during startup" not in str(error):
@@ -91,18 +95,42 @@ def connected(cpus: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
+def _joining(address: str) -> Iterator[None]:
+    """Say in a line why a cluster cannot be joined: Ray says it over a minute, and in many."""
+    from ray.exceptions import AuthenticationError
+
+    host, _, port = address.rpartition(":")
+    try:
+        if host and port.isdecimal() and "://" not in address:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        yield
+    # Ray's own errors of a missing and of a refused token are of several classes.
+    except (OSError, RuntimeError, AuthenticationError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise ClusterError(
+            f"cannot join the Ray cluster at {address} (RAY_ADDRESS): {why}; "
+            "check that its head runs there, and that this shell has the cluster's token: "
+            "RAY_AUTH_MODE=token and ~/.ray/auth_token. Without RAY_ADDRESS the job runs here"
+        ) from error
+
+
+@contextmanager
 def _on_loopback() -> Iterator[None]:
     """Have Ray take 127.0.0.1 for this machine's address, and so listen there alone."""
-    from ray._private import ray_constants
+    from ray._private import parameter, ray_constants
 
     # Meant for systems with firewalls that ask about each program; it works on all.
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
     before = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    params = parameter.RayParams
+    # Any port: the usual one of its agent is that by which a head on this machine takes jobs.
+    parameter.RayParams = partial(params, dashboard_agent_listen_port=0)
     # Ray's other processes read the variable; this one may have read it before.
     os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
+        parameter.RayParams = params
         ray_constants.ENABLE_RAY_CLUSTER = before[1]
         if before[0] is None:
             del os.environ[name]
@@ -134,7 +162,7 @@ def refuse_temporary(option: str, location: str) -> None:
     if "://" not in location and not Path(location).is_absolute() and on_cluster():
         raise ConfigError(
             f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
-            "give a path or URI that all nodes reach, such as /shared/results"
+            "give an absolute path or a URI that all nodes reach, or leave the option out"
         )
 
 

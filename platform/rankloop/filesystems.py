@@ -197,8 +197,14 @@ def patiently(action: str, call: Callable[[], _T]) -> _T:
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        text = f"cannot {action} for the moment, trying again: {error}"
-        _log.warning("%s", without_passwords(text))
+        limit = PATIENCE_SECONDS if error is None else seconds_tried(error)
+        left = max(0.0, limit - (state.seconds_since_start or 0.0))
+        why = " ".join(without_passwords(str(error)).split())[:200]
+        _log.warning(
+            "%s",
+            f"cannot {without_passwords(action)} for the moment, trying again for {left:.0f} s: "
+            f"{why} (is the place right, and its endpoint?)",
+        )
 
     def is_enough(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None

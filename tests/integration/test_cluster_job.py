@@ -178,7 +178,7 @@ def test_scores_of_a_submitted_job_are_where_they_outlive_it(cluster, tmp_path, 
 
 def scorer_and_photos(folder):
     config = SSRankingConfig(backbone="shallow", image_size=48, input_size=48)
-    identity = {"method": "ssranking", "config": config.model_dump(mode="json")}
+    identity = {"method": "ssranking", "seed": 0, "config": config.model_dump(mode="json")}
     checkpoint = Checkpoint(1, SSRANKING.build(config, 0).state_dict(), {}, identity, {})
     (folder / "photos").mkdir()
     for i in range(5):

@@ -12,6 +12,7 @@ from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
 
 import psutil
 import pytest
+from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
 
 pytestmark = pytest.mark.integration
 
@@ -90,6 +91,17 @@ def running():
         assert said
         yield process.pid, *said.split()[1:]
         process.stdin.close()
+
+
+def test_an_embedded_ray_leaves_a_head_the_port_by_which_it_takes_jobs(running):
+    ours = psutil.Process(running[0])
+    ports = {
+        opened.laddr.port
+        for process in [ours, *ours.children(recursive=True)]
+        for opened in process.net_connections()
+    }
+    assert ports
+    assert DEFAULT_DASHBOARD_AGENT_LISTEN_PORT not in ports
 
 
 def test_an_embedded_ray_listens_on_loopback_alone(running):

@@ -58,7 +58,7 @@ def changed(size, **values):
 
 def test_twice_the_gpus_take_half_the_hours_where_gpus_are_the_limit():
     before, after = (estimate(changed(BOUND_BY_GPU, gpus=gpus)) for gpus in (16, 32))
-    assert before.bottleneck == "network"
+    assert before.bottleneck == "training"
     assert after.hours == pytest.approx(before.hours / 2)
     # 128 trials x 0.3 x 10,000 steps x 360 images at 840 a second, 16 at once.
     assert before.hours == pytest.approx(128 * 3000 * 360 / 840 / 16 / 3600)
@@ -109,7 +109,7 @@ def test_on_cpus_the_network_and_the_rows_share_the_core():
 @pytest.mark.parametrize(
     ("values", "bottleneck"),
     [
-        ({"trained_per_second": 10.0}, "network"),
+        ({"trained_per_second": 10.0}, "training"),
         ({"cores_per_gpu": 1.0, "reads_per_second": 1e9, "data_workers": 99}, "cores"),
         ({"data_workers": 1}, "tasks"),
         ({"gpus_per_node": 8, "node_bytes_per_second": 1e7}, "link"),

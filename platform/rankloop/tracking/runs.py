@@ -94,14 +94,17 @@ class Tracking:
     def comparison_url(self, parent: str, children: Sequence[str]) -> str:
         """Return the page that compares runs, with parallel coordinates.
 
-        Without a server it is there once `rankloop.tracking.ui_command` runs.
+        Without a server it is there once `ui_command` runs. Empty if MLflow has none of the runs.
 
         Args:
             parent: the run that they are children of, opened by this object.
             children: ids of the runs to compare.
         """
         ids = [self._ids.get(child, child) for child in children if child not in self._unopened]
-        runs = json.dumps([child for child in ids if child], separators=(",", ":"))
+        known = [child for child in ids if child]
+        if not known:
+            return ""
+        runs = json.dumps(known, separators=(",", ":"))
         experiments = json.dumps([self._experiment_of.get(self._ids.get(parent, parent), "")])
         query = f"runs={quote(runs)}&experiments={quote(experiments)}"
         return f"{self._location.base_url}/#/compare-runs?{query}"

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rankloop.cluster import on_cluster
 from rankloop.datasets.dataset import SPLITS, Dataset, Labels
 from rankloop.datasets.loaders import array_loader
 from rankloop.datasets.options import DataOptions, open_data
@@ -51,7 +52,10 @@ def prepare_data(options: DataOptions, method: Method, config: Any) -> Prepared:
 
     Raises:
         DataError: missing, empty or malformed data, or none that the method can learn from.
+        ConfigError: RAY_ADDRESS is where jobs are submitted.
     """
+    # Before a million photographs are read.
+    on_cluster()
     image_size = method.image_size(config)
     with counter("checking images") as progress:
         dataset, array = open_data(

@@ -143,7 +143,7 @@ class Estimate:
 
 
 REMEDIES = {
-    "network": "faster GPUs or more of them, a smaller --input-size or --backbone",
+    "training": "faster GPUs or more of them, a smaller --input-size or --backbone",
     "cores": "machines with more cores per GPU, a smaller --image-size or smaller files",
     "tasks": "more --data-workers, or a copy of the photographs on every machine's own disk",
     "link": "a pack of smaller files, fewer GPUs per machine, machines with faster links",
@@ -186,7 +186,7 @@ def estimate(size: SweepSize) -> Estimate:
     bottleneck = max(spent, key=lambda name: spent[name])
     return Estimate(
         parts=parts,
-        cores_wanted=_core_seconds(size) / parts["network"] + LOOP_CORES * (not size.on_cpu),
+        cores_wanted=_core_seconds(size) / parts["training"] + LOOP_CORES * (not size.on_cpu),
         step_seconds=step,
         validation_seconds=validation,
         trial_hours=trial / 3600,
@@ -214,17 +214,17 @@ def _first_look(size: SweepSize) -> tuple[float, float]:
 
 def _parts(size: SweepSize, at_once: int) -> dict[str, float]:
     """Seconds that a step would take if only one part had to do its work."""
-    network = size.images_per_step / size.trained_per_second
+    training = size.images_per_step / size.trained_per_second
     work = _core_seconds(size)
     tasks = size.streams * size.data_workers or 1
     reads, read = (size.photos_per_step * each for each in _per_photo(size))
     if size.on_cpu:
-        cores = (network + work) / size.cores_per_gpu
+        cores = (training + work) / size.cores_per_gpu
     else:
         cores = work / max(size.cores_per_gpu - LOOP_CORES, LOOP_CORES / 2)
     on_node = min(size.gpus_per_node, at_once)
     return {
-        "network": network,
+        "training": training,
         "cores": cores,
         "tasks": (work + size.photos_per_step * _photo_seconds(size)) / tasks,
         "link": 0.0 if size.on_disk else on_node * read / size.node_bytes_per_second,

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rankloop.cluster import on_cluster
 from rankloop.metrics import higher_is_better, metric_title, turned
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
@@ -297,13 +298,16 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
     failures = result.get("failures", [])
     lines = [f"failed: {entry['run']}: {entry['error']}" for entry in failures]
     if (folder / "checkpoint").exists():
-        lines += [
-            f"checkpoint: {folder}/checkpoint",
-            "score photos with it: "
-            f"python jobs/score.py {folder}/checkpoint PHOTOS --output scores.csv",
-        ]
-    lines.append(f"compare the runs in MLflow: {ui_command(storage)}")
+        score = f"python jobs/score.py {folder}/checkpoint PHOTOS"
+        if on_cluster():
+            score = f"ray job submit --working-dir . -- {score}"
+        else:
+            score = f"{score} --output scores.csv"
+        lines += [f"checkpoint: {folder}/checkpoint", f"score photos with it: {score}"]
     page = result.get("mlflow_comparison")
+    if page == "":
+        return [*lines, "MLflow lacks these runs: run the same command again when it is back"]
+    lines.append(f"compare the runs in MLflow: {ui_command(storage)}")
     return [*lines, f"and open {page}"] if page else lines
 
 
