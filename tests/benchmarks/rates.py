@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from rankloop import memory
 from rankloop.datasets.dataset import split_indices
 from rankloop.datasets.loaders import array_loader, file_loader
 from rankloop.datasets.opening import open_dataset
@@ -174,6 +175,8 @@ def core_rates(
     """Return what a core does per second of its time while the others do the same: medians."""
     context = multiprocessing.get_context("spawn")
     cores = os.cpu_count() or 1
+    # As Ray's workers have it.
+    os.environ.update(memory.ENVIRONMENT)
     barrier, results = context.Barrier(cores), context.Queue()
     arguments = (config, data, more, repeats, barrier, results)
     processes = [context.Process(target=_core, args=arguments) for _ in range(cores)]
