@@ -182,8 +182,8 @@ def simulate(options: argparse.Namespace, folder: Path) -> None:
         met = "met" if abs(off) < GOAL else "MISSED"
         print(f"{what:28} {said_before:>9.1f} {measured:>9.1f} {off:>+8.1%}   < {GOAL:.0%} {met}")
     print(
-        f"of a trial after another {size.trial_seconds:.1f} s, and of the sweep {starting:.1f} s, were "
-        "measured by sweeps of one step"
+        f"of a trial after another {size.trial_seconds:.1f} s, and of the sweep {starting:.1f} s, "
+        "were measured by sweeps of one step"
     )
 
 
