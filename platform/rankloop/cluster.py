@@ -162,7 +162,7 @@ def refuse_temporary(option: str, location: str) -> None:
     if "://" not in location and not Path(location).is_absolute() and on_cluster():
         raise ConfigError(
             f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
-            "give an absolute path or a URI that all nodes reach, or leave the option out"
+            "give an absolute path or a URI that all nodes reach"
         )
 
 
