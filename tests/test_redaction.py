@@ -95,6 +95,8 @@ def test_no_part_of_a_password_is_left(scheme, password, rest):
 
 @pytest.mark.parametrize("scheme", ["http", "HTTPS", "hdfs", "sftp"])
 @given(_PASSWORDS, st.sampled_from(["", "/", "/a.png", "/a/b?region=x", "/a@b?c@d"]))
+@example("0?/", "")
+@example("0#a/b", "/")
 def test_no_part_of_a_password_is_left_where_there_are_ports(scheme, password, rest):
     first, slash, more = password.partition("/")
     if slash:

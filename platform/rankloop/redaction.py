@@ -17,7 +17,7 @@ _LOGINS = (
     # Here a password may hold slashes only where no "@" comes before them: that of a path stays.
     re.compile(
         rf"(?<![\w+.-])((?:{_WITH_PORTS})://)"
-        rf"(?:[^/\s]*@|(?![^/:\s]*:\d+(?:[/?#\s]|$)){_LOGIN})",
+        rf"(?:[^/\s]*@|(?![^/:\s]*:\d+/){_LOGIN})",
         re.IGNORECASE,
     ),
     re.compile(
