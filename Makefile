@@ -24,6 +24,7 @@ slow: venv
 	$(BIN)/python -m pytest -m slow
 
 # A cluster of three hosts on this one machine, and what happens when they fail; as root, on Linux.
+# Where OpenSSH's server is installed, `ray up cluster.yaml` to such hosts, too.
 cluster: venv
 	$(BIN)/python -m pytest -m cluster -s
 

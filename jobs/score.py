@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 import tyro
 
 from rankloop.cluster import on_cluster, refuse_temporary
-from rankloop.command_line import default_storage, read, run_job
+from rankloop.command_line import FolderOrUri, default_storage, read, run_job
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError, DataError
 from rankloop.methods import find_method
@@ -69,9 +69,7 @@ class ScoreOptions:
     output: Annotated[str | None, tyro.conf.arg(metavar="FILE-OR-URI")] = None
     """Table to write, .csv or .parquet: a path, or a URI such as s3://bucket/scores.csv. By default
     scores.csv here; of a submitted job, in the result folder."""
-    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = field(
-        default_factory=default_storage
-    )
+    storage: FolderOrUri = field(default_factory=default_storage)
     """Where the result folder goes, with what was scored and by which model in result.json. The
     default is the environment's RANKLOOP_STORAGE where that is set."""
     density: Annotated[str | None, tyro.conf.arg(metavar="FOLDER-OR-URI")] = None

@@ -43,6 +43,15 @@ def test_storage_is_the_environments_unless_given(monkeypatch, tmp_path):
     assert read("--storage", "elsewhere").storage == "elsewhere"
 
 
+def test_help_shows_the_default_storage_without_its_password(monkeypatch, capsys):
+    monkeypatch.setenv("RANKLOOP_STORAGE", "s3://me:secret@bucket/x")
+    with pytest.raises(SystemExit):
+        read("--help")
+    shown = capsys.readouterr().out
+    assert "s3://bucket/x" in shown
+    assert "secret" not in shown
+
+
 def test_every_field_of_the_configuration_is_an_option():
     options = read("--epsilon-qrc", "0.07", "--backbone", "shallow", "--steps", "12")
     assert options.config == SSRankingConfig(epsilon_qrc=0.07, backbone="shallow", steps=12)

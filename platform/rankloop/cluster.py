@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,6 +185,12 @@ def on_cluster() -> bool:
         ConfigError: RAY_ADDRESS is where jobs are submitted.
     """
     return bool(_cluster_address())
+
+
+def job_command(*words: str) -> str:
+    """Return what a user types to run another job where this one runs, for a shell."""
+    submit = ("ray", "job", "submit", "--working-dir", ".", "--") if on_cluster() else ()
+    return shlex.join([*submit, "python", *words])
 
 
 def _cluster_address() -> str:

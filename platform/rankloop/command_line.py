@@ -33,14 +33,22 @@ def default_storage() -> str:
     return os.environ.get("RANKLOOP_STORAGE") or "results"
 
 
+def _shown_default(default: str) -> str:
+    return f"(default: {without_passwords(default)})"
+
+
+# Of an option with the type `str`.
+FolderOrUri = Annotated[
+    str, tyro.conf.arg(metavar="FOLDER-OR-URI", help_behavior_hint=_shown_default)
+]
+
+
 @dataclass(frozen=True)
 class JobOptions:
     """Options of every job that trains."""
 
     data: tyro.conf.OmitArgPrefixes[DataOptions] = field(default_factory=DataOptions)
-    storage: Annotated[str, tyro.conf.arg(metavar="FOLDER-OR-URI")] = field(
-        default_factory=default_storage
-    )
+    storage: FolderOrUri = field(default_factory=default_storage)
     """Where results go: a local folder, or a URI such as s3://bucket/folder that all nodes of a
     cluster can reach. The default is the environment's RANKLOOP_STORAGE where that is set."""
     workers: int = 1

@@ -264,7 +264,7 @@ def read_parquet(folder: Folder, name: str) -> pa.Table:
         return read_within(data)
     # Of a damaged file also OSError and OverflowError.
     except (ValueError, OverflowError, OSError, pa.ArrowException) as error:
-        raise DamagedFileError(f"{folder}/{name} is not Parquet of ours: {error}") from error
+        raise DamagedFileError(f"{folder / name} is not Parquet of ours: {error}") from error
 
 
 @contextmanager

@@ -26,7 +26,7 @@ STORE = f"{NETWORK}.254"
 SET_UP = """set -e
 hostname {name}
 mkdir -p /tmp/ray
-mount -t tmpfs tmpfs /tmp/ray
+mount -t tmpfs -o size=1g tmpfs /tmp/ray
 mount -t tmpfs -o size=2g tmpfs /dev/shm
 ip link set lo up
 touch {ready}
@@ -113,6 +113,14 @@ class Host:
     def mend(self) -> None:
         """Plug its cable in again."""
         self.switch.run("ip", "link", "set", f"port{self.number}", "up")
+
+    def fill_disk(self) -> None:
+        """Leave no byte on the disk where Ray keeps its files."""
+        self.run("sh", "-c", "cat /dev/zero > /tmp/ray/filled 2> /dev/null || true")
+
+    def free_disk(self) -> None:
+        """Undo `fill_disk`."""
+        self.run("rm", "/tmp/ray/filled")
 
     def environment(self) -> dict[str, str]:
         """What a login on this host has."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from hosts import STORE, Host, Switch, network
 
@@ -73,6 +73,21 @@ class RayHosts:
             *("--artifacts-destination", str(kept / "artifacts")),
             log="mlflow.log",
         )
+
+    def stop_mlflow(self) -> None:
+        """Kill MLflow."""
+        self.head.run("pkill", "--signal", "KILL", "--full", "mlflow.server")
+
+    def histories(self, page: str, metric: str) -> dict[str, list[tuple[int, float]]]:
+        """Return the steps and values of a metric of each run on a comparison page, by name."""
+        found = {}
+        for run in json.loads(unquote(page.partition("?runs=")[2].partition("&")[0])):
+            about = json.loads(self._get(f"{MLFLOW}/api/2.0/mlflow/runs/get?run_id={run}"))
+            asked = f"metrics/get-history?run_id={run}&metric_key={quote(metric, safe='')}"
+            points = json.loads(self._get(f"{MLFLOW}/api/2.0/mlflow/{asked}"))["metrics"]
+            name = about["run"]["info"]["run_name"].split(" ")[0]
+            found[name] = sorted((int(point["step"]), point["value"]) for point in points)
+        return found
 
     def start_worker(self, host: Host) -> None:
         """Let a worker's Ray join the head's, and again whenever it has ended."""
@@ -186,23 +201,32 @@ class RayHosts:
 def ray_hosts(folder: Path, workers: int = 2, cpus: int = 1, **settings: str) -> Iterator[RayHosts]:
     """Boot a head and workers, and start Ray, MLflow and a store with a bucket on them."""
     names = ["head", *(f"worker{i + 1}" for i in range(workers))]
-    with network(folder, names, secrets.token_hex(32)) as (switch, hosts):
-        store = switch.start(
-            *(sys.executable, str(Path(__file__).with_name("s3_store.py"))),
-            *(STORE, str(STORE_PORT), str(folder / "away")),
-            log=folder / "store.log",
-        )
-        try:
-            cluster = RayHosts(switch, hosts[0], hosts[1:], folder, cpus, settings)
-            _until(lambda: _bucket_made(switch), "the store did not start", 60)
-            cluster.start_head()
-            for host in cluster.workers:
-                cluster.start_worker(host)
-            cluster.wait_for(1 + workers)
-            yield cluster
-        finally:
-            store.kill()
-            store.wait()
+    with (
+        network(folder, names, secrets.token_hex(32)) as (switch, hosts),
+        bucket_of(switch, folder),
+    ):
+        cluster = RayHosts(switch, hosts[0], hosts[1:], folder, cpus, settings)
+        cluster.start_head()
+        for host in cluster.workers:
+            cluster.start_worker(host)
+        cluster.wait_for(1 + workers)
+        yield cluster
+
+
+@contextmanager
+def bucket_of(switch: Switch, folder: Path) -> Iterator[None]:
+    """Run a store with a bucket, which answers errors while the file `away` is in the folder."""
+    store = switch.start(
+        *(sys.executable, str(Path(__file__).with_name("s3_store.py"))),
+        *(STORE, str(STORE_PORT), str(folder / "away")),
+        log=folder / "store.log",
+    )
+    try:
+        _until(lambda: _bucket_made(switch), "the store did not start", 60)
+        yield
+    finally:
+        store.kill()
+        store.wait()
 
 
 def _bucket_made(switch: Switch) -> bool:

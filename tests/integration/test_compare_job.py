@@ -1,6 +1,7 @@
 """jobs/compare_qrc.py as a user runs it."""
 
 import json
+import re
 
 import pytest
 from job_processes import finish, start
@@ -30,6 +31,12 @@ def test_four_rows_are_trained_alike_and_shown_beside_the_papers(tmp_path):
     run = json.loads((folder / "runs" / "qrc-seed-1" / "result.json").read_text())
     assert run["metrics"]["test"]["srocc"] == result["metrics"]["+QRC"]["test"]["srocc"][1]
     assert run["config"]["self_supervision"] == "qrc"
+
+    again, _ = finish(
+        start("compare_qrc.py", storage, "--smoke", "--steps", "12", "--workers", "2")
+    )
+    assert not re.findall("starts: |goes on from", again)
+    assert json.loads((folder / "result.json").read_text())["metrics"] == result["metrics"]
 
     client = mlflow.MlflowClient(f"sqlite:///{storage}/mlflow.db")
     experiment = client.get_experiment_by_name("ssranking")

@@ -239,10 +239,54 @@ def test_storage_that_answers_errors_for_a_while(
         cluster.away.unlink()
         cluster.wait_for_change(job, before)
     output = cluster.finish(job)
-    assert "trying again" in output
+    # Whoever used it meanwhile waited: a trial says so in its host's log, the job itself here.
+    logs = ("sh", "-c", "cat /tmp/ray/session_latest/logs/worker-*.err")
+    said = [output, *(host.run(*logs) for host in cluster.workers)]
+    assert any("trying again" in text for text in said)
     whole, expected = undisturbed("sweep", SWEEP)
     same_curves(cluster, output, whole)
     assert result(cluster, output)["trials"] == expected["trials"]
+
+
+def test_mlflow_away_for_a_while(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    job = cluster.job(*SWEEP, "--storage", cluster.uri("without-mlflow"))
+    before = cluster.wait_for_output(job, "step 88 of")
+    with timed("MLflow killed for 30 s"):
+        cluster.stop_mlflow()
+        cluster.wait_for_change(job, before)
+    time.sleep(30)
+    cluster.start_mlflow()
+    output = cluster.finish(job)
+    assert "is back" in output
+    whole, expected = undisturbed("sweep", SWEEP)
+    same_curves(cluster, output, whole)
+    logged, wholly_logged = (
+        cluster.histories(str(found["mlflow_comparison"]), "validation/srocc")
+        for found in (result(cluster, output), expected)
+    )
+    assert logged.keys() == wholly_logged.keys()
+    for name, points in logged.items():
+        both = min(len(points), len(wholly_logged[name]))
+        assert both
+        assert points[:both] == wholly_logged[name][:both], name
+
+
+def test_a_disk_that_fills(
+    cluster: RayHosts, undisturbed: Callable[..., tuple[str, dict[str, object]]]
+) -> None:
+    job = cluster.job(*SWEEP, "--storage", cluster.uri("full"))
+    cluster.wait_for_output(job, "step 88 of")
+    with timed("a worker's disk full for 40 s"):
+        cluster.workers[0].fill_disk()
+        time.sleep(40)
+        before = cluster.output(job)
+        cluster.workers[0].free_disk()
+        cluster.wait_for_change(job, before)
+    output = cluster.finish(job)
+    whole, _ = undisturbed("sweep", SWEEP)
+    same_curves(cluster, output, whole)
 
 
 def test_a_head_that_restarts(

@@ -1,6 +1,7 @@
 """jobs/tune_qrc.py as a user runs it: killed, run again, run twice, fed nonsense."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -66,12 +67,22 @@ def test_killed_and_run_again_it_decides_as_if_it_had_not_been(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_run_again_after_its_end_it_trains_nothing(whole):
-    _, folder = whole
+def test_run_again_after_its_end_it_trains_nothing_and_says_the_same(whole):
+    output, folder = whole
     before = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
-    finish(sweep(folder.parents[1]))
+    again, _ = finish(sweep(folder.parents[1]))
     after = {p: p.stat().st_mtime for p in folder.glob("runs/*/checkpoints/*/state.json")}
     assert before == after
+    # No worker is asked for, which a cluster would start.
+    assert not re.findall("starts: |goes on from", again)
+    assert _report(again) == _report(output)
+
+
+def _report(output):
+    """What a sweep prints at its end, but for the order of the runs in the page's address."""
+    text = output.partition("Sweep of ")[2]
+    found = sorted(re.findall(r"%22(\w+)%22", text))
+    return found, re.sub(r"runs=\S+", "", text)
 
 
 def test_mlflow_has_one_parent_and_a_child_per_run(whole):

@@ -1,5 +1,7 @@
 """What a run of a comparison leaves to look at."""
 
+from dataclasses import replace
+
 from matplotlib.image import imread
 
 from rankloop.datasets.loaders import file_loader
@@ -12,7 +14,7 @@ from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
 from rankloop.training.loop import Schedule, train
 from rankloop.tuning.run_context import RunContext
-from rankloop.tuning.run_result import make_run_result
+from rankloop.tuning.run_result import is_whole, make_run_result
 
 CROWD_FIGURES = {f"plots/test_{name}.png" for name in ("density", "count_errors", "ranked_sets")}
 
@@ -30,6 +32,7 @@ def test_runs_that_are_tested_show_maps_errors_and_nested_crops(tmp_path):
         splits=("validation", "test"),
     )
     run = context.run_folder("a")
+    assert not is_whole(context, "a")
     train(
         COUNTING,
         config,
@@ -39,7 +42,11 @@ def test_runs_that_are_tested_show_maps_errors_and_nested_crops(tmp_path):
         schedule=context.schedule,
         open_streams=plain_batches,
     )
+    assert not is_whole(context, "a")
     made = make_run_result(context, "a")
+    assert is_whole(context, "a")
+    longer = config.model_copy(update={"steps": 3})
+    assert not is_whole(replace(context, base=longer), "a")
     # These names are what goes to the run in MLflow.
     assert set(made) >= CROWD_FIGURES
     for name in CROWD_FIGURES:

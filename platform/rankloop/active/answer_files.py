@@ -71,7 +71,7 @@ def read_answers(
     seen, read = dict(taken), set()
     for folder, info in _files(folders, refused, settled_seconds):
         name = info.base_name
-        where, stem = f"{folder}/{name}", name.rpartition(".")[0]
+        where, stem = str(folder / name), name.rpartition(".")[0]
         try:
             _check_size(info)
             data = folder.read_bytes(name)
@@ -142,7 +142,7 @@ def _files(
             found += [(folder, info) for info in folder.filesystem.get_file_info(selector)]
     kept = []
     for folder, info in sorted(found, key=lambda f: (f[1].mtime_ns or 0, f[1].path)):
-        where = f"{folder}/{info.base_name}"
+        where = str(folder / info.base_name)
         if info.type != pafs.FileType.File or info.base_name.startswith("."):
             continue
         if not info.base_name.lower().endswith((".csv", ".parquet")):

@@ -47,4 +47,5 @@ def _told_before(campaign: Campaign) -> set[tuple[Any, ...]]:
 
 
 def _short(campaign: Campaign, where: str) -> str:
-    return where.removeprefix(f"{campaign.folder}/")
+    folder, mark, options = str(campaign.folder).partition("?")
+    return where.removeprefix(f"{folder}/").removesuffix(f"{mark}{options}")

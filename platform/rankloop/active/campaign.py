@@ -300,7 +300,7 @@ def open_campaign(folder: Folder) -> Campaign:
         return Campaign(folder, Plan(**folder.read_json(PLAN)))
     except TypeError as error:
         raise StorageError(
-            f"{folder}/{PLAN} is of another version ({error}): go on with the version that began "
+            f"{folder / PLAN} is of another version ({error}): go on with the version that began "
             "the campaign, or give another --name"
         ) from error
 
@@ -317,4 +317,4 @@ def _read_images(folder: Folder) -> pa.Table:
         check_plain(table.schema)
         return table
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise DamagedFileError(f"{folder}/{IMAGES} is not a table of ours: {error}") from error
+        raise DamagedFileError(f"{folder / IMAGES} is not a table of ours: {error}") from error

@@ -7,6 +7,7 @@ from rankloop.active.answer_notes import answer_notes
 from rankloop.active.campaign import SELECTED, TRAINED, Campaign
 from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import CURVES, curve, siblings
+from rankloop.cluster import job_command
 from rankloop.metrics import metric_title
 from rankloop.shown import in_line
 from rankloop.storage import Folder
@@ -57,7 +58,8 @@ def status_report(campaign: Campaign, storage: Folder) -> str:
             for entry in entries
         ]
         lines += ["", table(header, rows), ""]
-        lines.append(f"score with its newest model: python jobs/score.py {campaign.folder} PHOTOS")
+        score = job_command("jobs/score.py", str(campaign.folder), "PHOTOS")
+        lines.append(f"score with its newest model: {score}")
     return "\n".join([*lines, "", f"see it in MLflow: {ui_command(storage)}"])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
+from rankloop.errors import SweepError
 from rankloop.figures import save_figures
 from rankloop.locking import locked
 from rankloop.methods import find_method
@@ -90,7 +91,13 @@ def run_comparison(
         runs = [Run(run_name(row, seed), dict(row.values), seed) for seed in seeds for row in rows]
         with tracking.ending(parent):
             watcher = TrackingWatcher(tracking, context, parent, len(runs))
-            train_runs(context, FixedRuns(runs), at_once=at_once, watcher=watcher)
+            left = watcher.unfinished(runs)
+            try:
+                train_runs(context, FixedRuns(left), at_once=at_once, watcher=watcher)
+            except SweepError:
+                # What failed again is listed; the others are worth a table.
+                if len(left) == len(runs):
+                    raise
             watcher.add_results()
             metrics = {row.name: _row_metrics(context, row, seeds) for row in rows}
             result = write_result(

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from rankloop.cluster import on_cluster
+from rankloop.cluster import job_command, on_cluster
 from rankloop.metrics import higher_is_better, metric_title, turned
 from rankloop.storage import Folder
 from rankloop.tracking import ui_command
@@ -298,12 +298,11 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
     failures = result.get("failures", [])
     lines = [f"failed: {entry['run']}: {entry['error']}" for entry in failures]
     if (folder / "checkpoint").exists():
-        score = f"python jobs/score.py {folder}/checkpoint PHOTOS"
-        if on_cluster():
-            score = f"ray job submit --working-dir . -- {score}"
-        else:
-            score = f"{score} --output scores.csv"
-        lines += [f"checkpoint: {folder}/checkpoint", f"score photos with it: {score}"]
+        checkpoint = str(folder / "checkpoint")
+        # A submitted job's table goes beside its other results.
+        table_at = () if on_cluster() else ("--output", "scores.csv")
+        score = job_command("jobs/score.py", checkpoint, "PHOTOS", *table_at)
+        lines += [f"checkpoint: {checkpoint}", f"score photos with it: {score}"]
     page = result.get("mlflow_comparison")
     if page == "":
         return [*lines, "MLflow lacks these runs: run the same command again when it is back"]

@@ -44,6 +44,15 @@ def make_run_result(context: RunContext, name: str) -> list[str]:
     return _made(context, name, checkpoint, list(_splits(context, checkpoint.step)))
 
 
+def is_whole(context: RunContext, name: str) -> bool:
+    """Whether a run has trained its full budget and has its ``result.json``."""
+    run = context.run_folder(name)
+    if not run.has("result.json"):
+        return False
+    trained = run.read_json("result.json")["steps_trained"]
+    return bool(trained == context.base.steps == newest_step(run / "checkpoints"))
+
+
 def _splits(context: RunContext, step: int) -> tuple[Split, ...]:
     return context.splits if step == context.base.steps else ()
 

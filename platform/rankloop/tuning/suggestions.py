@@ -47,6 +47,9 @@ def run_name(number: int) -> str:
 class _Suggestions(Searcher):
     """Base of both: Tune's own snapshots hold nothing of ours, the result folder does."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Do nothing; the study and the runs' folders are the state."""
 

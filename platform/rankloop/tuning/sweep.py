@@ -112,21 +112,29 @@ def run_sweep(
                 flush=True,
             )
             watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
-            train_runs(
-                context,
-                StudyRuns(
-                    study,
-                    plan.space,
-                    trials=plan.trials,
-                    steps=base.steps,
-                    seed=plan.seed,
-                    beside=[Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)],
-                    after=lambda: _runs_after(context, plan, best_trial(study)),
-                ),
-                at_once=plan.at_once,
-                watcher=watcher,
-                scheduler=DurableSuccessiveHalving(study, first_rung=every, steps=base.steps),
-            )
+            baseline = Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)
+            try:
+                train_runs(
+                    context,
+                    StudyRuns(
+                        study,
+                        plan.space,
+                        trials=plan.trials,
+                        steps=base.steps,
+                        seed=plan.seed,
+                        beside=watcher.unfinished([baseline]),
+                        after=lambda: watcher.unfinished(
+                            _runs_after(context, plan, best_trial(study))
+                        ),
+                    ),
+                    at_once=plan.at_once,
+                    watcher=watcher,
+                    scheduler=DurableSuccessiveHalving(study, first_rung=every, steps=base.steps),
+                )
+            except SweepError:
+                # Of trials that have finished before there is a result, whatever failed again.
+                if best_trial(study) is None:
+                    raise
             best = best_trial(study)
             if best is None:
                 first = next(iter(watcher.failures), {})

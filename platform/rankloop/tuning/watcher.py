@@ -3,6 +3,7 @@
 import logging
 import textwrap
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,9 +17,10 @@ from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.training.final import past_reports
 from rankloop.tuning.run_context import RunContext
-from rankloop.tuning.run_result import make_run_result
+from rankloop.tuning.run_result import is_whole, make_run_result
 from rankloop.tuning.runs import RunWatcher
 from rankloop.tuning.successive_halving import STEP, VALUE
+from rankloop.tuning.suggestions import Run
 
 _log = logging.getLogger("rankloop")
 # In a failed run's folder.
@@ -59,6 +61,14 @@ class TrackingWatcher(RunWatcher):
         shown = ", ".join(f"{name} {_short(value)}" for name, value in run["values"].items())
         begins = "starts" if last is None else f"goes on from step {last.step}"
         self._say(run["name"], f"{begins}: {shown}")
+
+    def unfinished(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the runs that are left to do, and take in the others as `ended_before`."""
+        left = [run for run in runs if not is_whole(self._context, run.name)]
+        for run in runs:
+            if run not in left:
+                self.ended_before(run.as_config(), failed=False)
+        return left
 
     def ended_before(self, run: dict[str, Any], failed: bool) -> None:
         """Take in a run that ended while an earlier driver was at work."""
