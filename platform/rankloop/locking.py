@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +61,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     # another driver's.
     folder = folder.impatient
     patience = max(patience, _given_patience())
-    mine = _held_by_this_process(folder, time.monotonic() + patience)
+    mine = {**_identity(), "id": uuid.uuid4().hex}
+    _hold(folder, mine, time.monotonic() + patience)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
     beat.start()
@@ -82,12 +84,12 @@ def _given_patience() -> float:
     return float(given)
 
 
-def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
+def _hold(folder: Folder, mine: dict[str, Any], until: float) -> None:
     waiting = False
     while True:
         try:
             with explained(f"lock {folder}"):
-                return patiently(f"lock {folder}", lambda: _acquire(folder))
+                return patiently(f"lock {folder}", lambda: _acquire(folder, mine))
         except LockedError as error:
             if time.monotonic() > until:
                 raise
@@ -133,11 +135,9 @@ def flock(file: int, operation: int = fcntl.LOCK_EX) -> None:
             raise
 
 
-def _acquire(folder: Folder) -> dict[str, Any]:
-    mine = {**_identity(), "heartbeat": time.time()}
+def _acquire(folder: Folder, mine: dict[str, Any]) -> None:
     with _alone(folder):
-        _take(folder, mine)
-    return mine
+        _take(folder, {**mine, "heartbeat": time.time()})
 
 
 def _take(folder: Folder, mine: dict[str, Any]) -> None:
@@ -150,6 +150,11 @@ def _take(folder: Folder, mine: dict[str, Any]) -> None:
             # Gone since, or cut in half by a crash: nobody alive writes half a lock.
             folder.remove(LOCK_NAME)
             continue
+        if holder.get("id") == mine["id"]:
+            # Of a try before this one, whose answer was lost on its way.
+            if _write_last(folder, mine):
+                return
+            continue
         if _alive(holder):
             raise LockedError(
                 f"another driver (process {holder['pid']} on {holder['host']}) is at work in "
@@ -160,14 +165,15 @@ def _take(folder: Folder, mine: dict[str, Any]) -> None:
 
 
 def _create(folder: Folder, mine: dict[str, Any]) -> bool:
-    data = json.dumps(mine).encode()
     if folder.is_local:
         with explained(f"lock {folder}"):
-            return _create_file(Path(folder.path), data)
+            return _create_file(Path(folder.path), json.dumps(mine).encode())
     # Buckets have no exclusive create that every filesystem offers: write, then look who was last.
-    if folder.has(LOCK_NAME):
-        return False
-    folder.write_bytes(LOCK_NAME, data)
+    return not folder.has(LOCK_NAME) and _write_last(folder, mine)
+
+
+def _write_last(folder: Folder, mine: dict[str, Any]) -> bool:
+    folder.write_json(LOCK_NAME, mine)
     time.sleep(1.0)
     return bool(folder.read_json(LOCK_NAME) == mine)
 
@@ -196,7 +202,7 @@ def _is_mine(folder: Folder, mine: dict[str, Any]) -> bool:
         holder = folder.read_json(LOCK_NAME)
     except (MissingFileError, DamagedFileError):
         return False
-    return all(holder[name] == mine[name] for name in ("host", "boot", "pid", "started"))
+    return bool(holder.get("id") == mine["id"])
 
 
 def _until_stale(holder: dict[str, Any]) -> str:
