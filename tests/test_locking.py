@@ -120,6 +120,8 @@ def test_patience_is_a_number(folder, monkeypatch):
     monkeypatch.setenv("RANKLOOP_PATIENCE", "long")
     with pytest.raises(ConfigError, match="RANKLOOP_PATIENCE is 'long': give seconds"):
         takes(folder)
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "")
+    assert takes(folder)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, -3])

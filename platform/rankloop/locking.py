@@ -78,7 +78,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
 
 
 def _given_patience() -> float:
-    given = os.environ.get(PATIENCE_VARIABLE, "0")
+    # Empty is how some tools leave a variable out.
+    given = os.environ.get(PATIENCE_VARIABLE) or "0"
     if not given.isdecimal():
         raise ConfigError(f"{PATIENCE_VARIABLE} is {given!r}: give seconds, such as 400")
     return float(given)
