@@ -183,9 +183,9 @@ def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> N
     if final and survived and causes:
         # What was tried again is why nothing more was.
         why = _last_of(str(causes[-1]))
-        raise TrainingError(f"{final[0]}; the last time with: {why}") from causes[-1]
+        raise TrainingError(f"{final[-1]}; the last time with: {why}") from causes[-1]
     if final:
-        raise final[0]
+        raise final[-1]
 
 
 def _fit(trainer: Any) -> None:
