@@ -1,4 +1,5 @@
 import os
+import socket
 import time
 
 import pytest
@@ -86,6 +87,21 @@ def test_a_cluster_that_is_not_there_is_named_at_once(monkeypatch, free_port):
     ):
         pass
     assert time.monotonic() - begun < 10
+
+
+def test_a_cluster_is_joined_at_an_address_of_ipv6(monkeypatch):
+    given = {}
+    try:
+        head = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    with head:
+        address = f"[::1]:{head.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
+        with connected():
+            assert given["address"] == address
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,45 @@ def test_a_job_that_was_started_again_elsewhere_waits_for_its_former_lock(
     assert caplog.messages[0].startswith("waiting 30 s at most: another driver")
 
 
+@pytest.fixture
+def beating(folder):
+    """A driver on another host whose next beats come soon."""
+    over = threading.Event()
+    lock_of(folder, host="elsewhere")
+
+    def beat():
+        while not over.wait(1.5):
+            lock_of(folder, host="elsewhere")
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_holder_that_gives_a_sign_of_life_is_not_waited_for(folder, beating, monkeypatch, caplog):
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "400")
+    begun = time.monotonic()
+    with pytest.raises(LockedError, match=r"on elsewhere.*ends by itself in \d+ s"):
+        takes(folder)
+    assert 1.0 < time.monotonic() - begun < 60.0
+    assert caplog.messages[0].startswith("waiting 400 s at most: another driver")
+
+
+def test_a_holder_that_is_being_ended_is_waited_for_though_it_beats(folder, beating):
+    begun = time.monotonic()
+    with pytest.raises(LockedError, match="on elsewhere"), locked(folder, patience=4.0):
+        pass
+    assert time.monotonic() - begun >= 4.0
+
+
 def test_patience_is_a_number(folder, monkeypatch):
     monkeypatch.setenv("RANKLOOP_PATIENCE", "long")
     with pytest.raises(ConfigError, match="RANKLOOP_PATIENCE is 'long': give seconds"):
         takes(folder)
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "")
+    assert takes(folder)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, -3])

@@ -14,11 +14,11 @@ import torch
 
 from rankloop import filesystems, locking
 from rankloop.datasets.locations import list_files
-from rankloop.errors import ImageError, MissingFileError, StorageError
+from rankloop.errors import ImageError, LockedError, MissingFileError, StorageError
 from rankloop.filesystems import join_uri
 from rankloop.images import read_bytes
 from rankloop.locking import LOCK_NAME, locked
-from rankloop.storage import open_folder
+from rankloop.storage import Folder, open_folder
 from rankloop.training.checkpoints import Checkpoint, load_latest, save_checkpoint, step_name
 
 SERVER = Path(__file__).parent / "integration" / "s3_store.py"
@@ -134,6 +134,30 @@ def test_a_folder_is_locked_when_its_storage_is_back(store):
     folder = open_folder(store.uri) / "patient"
     store.back_in(8)
     with locked(folder):
+        assert folder.has(LOCK_NAME)
+    assert not folder.has(LOCK_NAME)
+
+
+def test_a_lock_whose_answer_was_lost_is_this_drivers_own(store, monkeypatch, caplog):
+    folder = open_folder(store.uri) / "answer-lost"
+    write = Folder.write_bytes
+
+    def write_then_vanish(self, name, data):
+        write(self, name, data)
+        monkeypatch.setattr(Folder, "write_bytes", write)
+        store.away.touch()
+
+    def return_once_missed():
+        while "trying again" not in caplog.text:
+            time.sleep(0.1)
+        store.away.unlink()
+
+    monkeypatch.setattr(Folder, "write_bytes", write_then_vanish)
+    threading.Thread(target=return_once_missed, daemon=True).start()
+    with locked(folder):
+        assert "trying again" in caplog.text
+        with pytest.raises(LockedError), locked(folder):
+            pass
         assert folder.has(LOCK_NAME)
     assert not folder.has(LOCK_NAME)
 

@@ -103,7 +103,8 @@ def _joining(address: str) -> Iterator[None]:
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdecimal() and "://" not in address:
-            socket.create_connection((host, int(port)), timeout=10).close()
+            # [fd00::1]:6379: the brackets are the address's, not the host's.
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         yield
     # Ray's own errors of a missing and of a refused token are of several classes.
     except (OSError, RuntimeError, AuthenticationError) as error:

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,8 +31,8 @@ LOCK_NAME = "lock.json"
 HEARTBEAT_SECONDS = 30.0
 # A driver on another host counts as dead once its heartbeat is older than this.
 STALE_SECONDS = 300.0
-# Seconds that any holder is waited for: set where a lost job is started again by itself, on another
-# host, before its former lock has ended.
+# Seconds that a holder is waited for that gives no sign of life: set where a lost job is started
+# again by itself, on another host, before its former lock has ended.
 PATIENCE_VARIABLE = "RANKLOOP_PATIENCE"
 _SECONDS_BETWEEN_TRIES = 1.0
 # What filesystems answer that lack file locks or hard links (NFS without lockd, FUSE, SMB).
@@ -49,8 +50,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
 
     Args:
         folder: to hold.
-        patience: seconds to wait for a holder that may turn out to be dead; RANKLOOP_PATIENCE, if
-            that is more.
+        patience: seconds to wait for a holder whatever it does: one that is being ended, say, may
+            beat once more. RANKLOOP_PATIENCE, if that is more, is for one that does not beat.
 
     Raises:
         LockedError: another live driver holds it.
@@ -59,8 +60,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     # A lock that is written, or a beat that is sent, minutes after it was looked at could undo
     # another driver's.
     folder = folder.impatient
-    patience = max(patience, _given_patience())
-    mine = _held_by_this_process(folder, time.monotonic() + patience)
+    mine = {**_identity(), "id": uuid.uuid4().hex}
+    _hold(folder, mine, patience, _given_patience())
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(folder, mine, stop), daemon=True)
     beat.start()
@@ -76,25 +77,34 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
 
 
 def _given_patience() -> float:
-    given = os.environ.get(PATIENCE_VARIABLE, "0")
+    # Empty is how some tools leave a variable out.
+    given = os.environ.get(PATIENCE_VARIABLE) or "0"
     if not given.isdecimal():
         raise ConfigError(f"{PATIENCE_VARIABLE} is {given!r}: give seconds, such as 400")
     return float(given)
 
 
-def _held_by_this_process(folder: Folder, until: float) -> dict[str, Any]:
-    waiting = False
+def _hold(folder: Folder, mine: dict[str, Any], patience: float, for_silent: float) -> None:
+    begun = time.monotonic()
+    first: dict[str, Any] | None = None
     while True:
-        try:
-            with explained(f"lock {folder}"):
-                return patiently(f"lock {folder}", lambda: _acquire(folder))
-        except LockedError as error:
-            if time.monotonic() > until:
-                raise
-            if not waiting:
-                _log.warning("waiting %.0f s at most: %s", until - time.monotonic(), error)
-                waiting = True
-            time.sleep(_SECONDS_BETWEEN_TRIES)
+        with explained(f"lock {folder}"):
+            holder = patiently(f"lock {folder}", lambda: _acquire(folder, mine))
+        if holder is None:
+            return
+        # A beat since, or another driver: somebody lives, and will not go away soon.
+        silent = first is None or holder == first
+        left = max(patience, for_silent if silent else 0.0) - (time.monotonic() - begun)
+        error = LockedError(
+            f"another driver (process {holder['pid']} on {holder['host']}) is at work in "
+            f"{folder}: wait for it, stop it, or give another --storage{_until_stale(holder)}"
+        )
+        if left <= 0.0:
+            raise error
+        if first is None:
+            _log.warning("waiting %.0f s at most: %s", left, error)
+            first = holder
+        time.sleep(_SECONDS_BETWEEN_TRIES)
 
 
 def _identity() -> dict[str, Any]:
@@ -133,43 +143,45 @@ def flock(file: int, operation: int = fcntl.LOCK_EX) -> None:
             raise
 
 
-def _acquire(folder: Folder) -> dict[str, Any]:
-    mine = {**_identity(), "heartbeat": time.time()}
+def _acquire(folder: Folder, mine: dict[str, Any]) -> dict[str, Any] | None:
     with _alone(folder):
-        _take(folder, mine)
-    return mine
+        return _take(folder, {**mine, "heartbeat": time.time()})
 
 
-def _take(folder: Folder, mine: dict[str, Any]) -> None:
+def _take(folder: Folder, mine: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the live driver that holds the folder; None if it is this one now."""
     for _ in range(3):
         if _create(folder, mine):
-            return
+            return None
         try:
-            holder = folder.read_json(LOCK_NAME)
+            holder: dict[str, Any] = folder.read_json(LOCK_NAME)
         except (MissingFileError, DamagedFileError):
             # Gone since, or cut in half by a crash: nobody alive writes half a lock.
             folder.remove(LOCK_NAME)
             continue
+        if holder.get("id") == mine["id"]:
+            # Of a try before this one, whose answer was lost on its way.
+            if _write_last(folder, mine):
+                return None
+            continue
         if _alive(holder):
-            raise LockedError(
-                f"another driver (process {holder['pid']} on {holder['host']}) is at work in "
-                f"{folder}: wait for it, stop it, or give another --storage{_until_stale(holder)}"
-            )
+            return holder
         folder.remove(LOCK_NAME)
     raise LockedError(f"another driver took {folder} just now: wait for it or stop it")
 
 
 def _create(folder: Folder, mine: dict[str, Any]) -> bool:
-    data = json.dumps(mine).encode()
     if folder.is_local:
         with explained(f"lock {folder}"):
-            return _create_file(Path(folder.path), data)
+            return _create_file(Path(folder.path), json.dumps(mine).encode())
     # Buckets have no exclusive create that every filesystem offers: write, then look who was last.
-    if folder.has(LOCK_NAME):
-        return False
-    folder.write_bytes(LOCK_NAME, data)
+    return not folder.has(LOCK_NAME) and _write_last(folder, mine)
+
+
+def _write_last(folder: Folder, mine: dict[str, Any]) -> bool:
+    folder.write_json(LOCK_NAME, mine)
     time.sleep(1.0)
-    return bool(folder.read_json(LOCK_NAME) == mine)
+    return _is_mine(folder, mine)
 
 
 def _create_file(folder: Path, data: bytes) -> bool:
@@ -196,7 +208,7 @@ def _is_mine(folder: Folder, mine: dict[str, Any]) -> bool:
         holder = folder.read_json(LOCK_NAME)
     except (MissingFileError, DamagedFileError):
         return False
-    return all(holder[name] == mine[name] for name in ("host", "boot", "pid", "started"))
+    return bool(holder.get("id") == mine["id"])
 
 
 def _until_stale(holder: dict[str, Any]) -> str:

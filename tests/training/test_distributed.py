@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import ray
 
-from rankloop.errors import ConfigError, ImageError, StorageError
+from rankloop.errors import ConfigError, ImageError, StorageError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
+from rankloop.training import network, worker_starts
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import SCRATCH, _listen, train_distributed
 from rankloop.training.distributed_worker import Sharing
 from rankloop.training.loop import Report, Schedule
+from rankloop.training.network import AddressedTorchConfig
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_session")]
 
@@ -67,6 +69,22 @@ class FailingLoader(Loader):
                 return super().__call__(row)
             self.fail()
         return super().__call__(row)
+
+
+def choose_no_interface():
+    os.environ["GLOO_SOCKET_IFNAME"] = "nowhere"
+
+
+class LostBackend(AddressedTorchConfig().backend_cls):
+    def on_start(self, worker_group, backend_config):
+        worker_group.execute(choose_no_interface)
+        super().on_start(worker_group, backend_config)
+
+
+class LostConfig(AddressedTorchConfig):
+    @property
+    def backend_cls(self):
+        return LostBackend
 
 
 @pytest.fixture
@@ -161,6 +179,15 @@ def test_a_failed_worker_is_replaced_and_nothing_changes(
 def test_rows_that_cannot_be_dealt_out_are_a_configuration_error(run, tmp_path):
     with pytest.raises(ConfigError, match="5 rows per step cannot be divided among 2 workers"):
         run(tmp_path, 2, labelled_pairs=5)
+
+
+@pytest.mark.slow
+def test_workers_that_never_find_each_other_end_the_training(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_starts, "MOST_FAILURES", 1)
+    monkeypatch.setattr(network, "AddressedTorchConfig", LostConfig)
+    # It takes every core: a start that left its own to nobody would leave none for the next.
+    with pytest.raises(TrainingError, match=r"lost 2 times in a row .*did not find each other"):
+        run(tmp_path, 1)
 
 
 def test_the_listener_tells_messages_apart():

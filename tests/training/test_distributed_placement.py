@@ -109,6 +109,16 @@ def test_what_was_tried_again_in_vain_is_named():
     distributed._raise_last([(bug, True)], survived=True)
 
 
+@pytest.mark.parametrize("survived", [True, False])
+def test_of_several_failures_the_one_that_ended_the_run_is_raised(survived):
+    passing = StorageError("the bucket is away")
+    ended = TrainingError("the loss is NaN")
+    watcher = BrokenPipeError("nobody reads our progress")
+    failures = [(watcher, False), (passing, True), (ended, False)]
+    with pytest.raises(TrainingError, match=r"^the loss is NaN"):
+        distributed._raise_last(failures, survived)
+
+
 def test_workers_that_make_their_rows_themselves_take_all_there_is():
     nodes = [{"CPU": 2.0}, {"CPU": 2.0}]
     assert distributed.cpus_per_worker(nodes, 2, 0, use_gpu=False) == 2.0

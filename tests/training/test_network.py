@@ -24,15 +24,26 @@ def test_an_interface_that_the_user_chose_is_kept(monkeypatch):
     assert os.environ["GLOO_SOCKET_IFNAME"] == interface_of("127.0.0.1")
 
 
-def test_workers_that_do_not_find_each_other_are_started_again(monkeypatch):
+@pytest.mark.parametrize(
+    "gone",
+    [
+        RayTaskError("setup", "Traceback\nDistNetworkError: failed to connect", OSError("gone")),
+        RayActorError(error_msg="its host is gone"),
+    ],
+)
+def test_workers_that_do_not_find_each_other_are_started_again(gone):
     """Train starts a group again where a worker was lost, not for what one of them raised."""
-    gone = RayTaskError("setup", "Traceback\nDistNetworkError: failed to connect", OSError("gone"))
+    left = []
 
     class Group:
         def execute(self, function):
             raise gone
 
-    config = AddressedTorchConfig()
+        def abort(self):
+            left.append(self)
+
+    config, group = AddressedTorchConfig(), Group()
     with pytest.raises(RayActorError, match="did not find each other") as refused:
-        config.backend_cls().on_start(Group(), config)
+        config.backend_cls().on_start(group, config)
     assert refused.value.__cause__ is gone
+    assert left == [group]

@@ -10,15 +10,16 @@ ATTEMPTS = "attempts.json"
 MOST_ATTEMPTS = 4
 # Of whatever number of workers; hosts that come and go at one step are not the run's fault.
 MOST_BEGINNINGS = 20
-# What Ray starts again without asking a run: workers that end before they can count.
+# Of one command, however far it got in between: workers that end before they can count, too.
 MOST_FAILURES = 100
 
 
 def begin_attempt(folder: Folder, workers: int) -> None:
     """Count a beginning of a run.
 
-    Hosts may vanish often while the run gets further in between, and a cluster may grow and shrink;
-    but what ends the same way MOST_ATTEMPTS times is not tried for ever.
+    Hosts may vanish while the run gets further in between (Ray ends it only after MOST_FAILURES),
+    and a cluster may grow and shrink; but what ends the same way MOST_ATTEMPTS times is not tried
+    for ever.
 
     Args:
         folder: the run's.

@@ -18,7 +18,7 @@ from rankloop.progress import paced
 from rankloop.redaction import without_passwords
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
-from rankloop.training.attempts import MOST_FAILURES, forget_attempts
+from rankloop.training.attempts import forget_attempts
 from rankloop.training.distributed_worker import Sharing, work
 from rankloop.training.loop import Report, Schedule, train
 from rankloop.waiting import Waiting, needed
@@ -70,7 +70,8 @@ def train_distributed(
         on_wait: told every minute what is waited for, until a first worker begins.
 
     Raises:
-        TrainingError: the loss is NaN, or workers were lost again and again at the same step.
+        TrainingError: the loss is NaN, or workers were lost again and again at the same step, in
+            their start, or more than MOST_FAILURES times in all.
         StorageError: a checkpoint could not be written, or the nodes do not share ``folder``.
         DataError: a row could not be made.
         ConfigError: the rows of a step cannot be dealt out evenly.
@@ -96,11 +97,12 @@ def train_distributed(
     # Train looks for lost workers this often (default 2 s); starting up waits for it too.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
     from rankloop.training.network import AddressedTorchConfig
+    from rankloop.training.worker_starts import CountedStarts, failure_config
 
     messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -138,9 +140,8 @@ def train_distributed(
             name=uuid.uuid4().hex,
             storage_path=(folder / SCRATCH).path,
             storage_filesystem=folder.filesystem,
-            failure_config=FailureConfig(
-                max_failures=MOST_FAILURES, controller_failure_limit=MOST_FAILURES
-            ),
+            failure_config=failure_config(),
+            callbacks=[CountedStarts()],
         ),
     )
     failures: list[tuple[Exception, bool]] = []
@@ -182,9 +183,9 @@ def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> N
     if final and survived and causes:
         # What was tried again is why nothing more was.
         why = _last_of(str(causes[-1]))
-        raise TrainingError(f"{final[0]}; the last time with: {why}") from causes[-1]
+        raise TrainingError(f"{final[-1]}; the last time with: {why}") from causes[-1]
     if final:
-        raise final[0]
+        raise final[-1]
 
 
 def _fit(trainer: Any) -> None:

@@ -40,7 +40,7 @@ def _joined(arguments: dict[str, Any]) -> Worker | None:
 
     Raises:
         TrainingError: on the first alone, see `begin_attempt`; the others have no part then.
-        StorageError: as above.
+        Exception: as above: its storage is away, say.
     """
     import ray.train
     from ray.train.torch import get_device
@@ -53,11 +53,11 @@ def _joined(arguments: dict[str, Any]) -> Worker | None:
     if rank >= sharing:
         return None
     worker = Worker(get_device(), rank, sharing, group)
-    refused: RankloopError | None = None
+    refused: Exception | None = None
     if rank == 0:
         try:
             begin_attempt(arguments["folder"], sharing)
-        except RankloopError as error:
+        except Exception as error:
             # One that raised without telling would leave the others waiting.
             refused = error
     flag = torch.tensor(float(refused is not None), device=worker.device)

@@ -22,7 +22,9 @@ class _AddressedBackend(TorchConfig().backend_cls):  # type: ignore[misc]
         try:
             worker_group.execute(use_own_interface)
             super().on_start(worker_group, backend_config)
-        except RayTaskError as error:
+        except (RayTaskError, RayActorError) as error:
+            # Train takes it for started, and would leave it the room that the next start waits for.
+            worker_group.abort()
             raise RayActorError(
                 error_msg=f"the workers did not find each other: {error}"
             ) from error
