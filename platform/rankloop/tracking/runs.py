@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
-from rankloop.redaction import without_passwords
-from rankloop.shown import printable
+from rankloop.shown import first_line
 from rankloop.storage import Folder
 from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
@@ -384,12 +383,6 @@ class _Wanted:
     parent: str | None
     params: Mapping[str, Any]
     tags: Mapping[str, str]
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line, without passwords."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return printable(without_passwords(line))[:300]
 
 
 def _same(known: float | None, value: float) -> bool:

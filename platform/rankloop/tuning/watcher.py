@@ -11,8 +11,9 @@ from typing import Any
 from rankloop.errors import ConfigError, StorageError
 from rankloop.metrics import shown_value
 from rankloop.progress import counter
+from rankloop.shown import first_line, last_line
 from rankloop.tracking import Tracking, data_tags
-from rankloop.tracking.runs import COMPLETE, Status, first_line
+from rankloop.tracking.runs import COMPLETE, Status
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.training.final import past_reports
@@ -148,15 +149,15 @@ class TrackingWatcher(RunWatcher):
         """Close the MLflow run and say how the run ended."""
         self._ended += 1
         if result.get("error"):
-            last_line = result["error"].strip().splitlines()[-1]
-            failure = {"run": run["name"], "error": last_line, "traceback": result["error"]}
+            what = last_line(result["error"])
+            failure = {"run": run["name"], "error": what, "traceback": result["error"]}
             self.failures.append(failure)
             # A full disk may be what failed it.
             with suppress(StorageError):
                 self._context.run_folder(run["name"]).write_json(FAILURE, failure)
             self._make_result(run["name"])
             self._close(run["name"], "FAILED", {})
-            self._say(run["name"], f"failed: {last_line}")
+            self._say(run["name"], f"failed: {what}")
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
         self._make_result(run["name"])
