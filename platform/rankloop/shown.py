@@ -9,7 +9,7 @@ from rankloop.redaction import without_passwords
 # lines or turn the direction of writing.
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LONGEST_QUOTED = 80
-_LONGEST_LINE = 300
+_LONGEST_LINE = 500
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import math
 import tempfile
 import time
@@ -13,25 +12,21 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
-from rankloop.shown import first_line
 from rankloop.storage import Folder
-from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
 from rankloop.tracking.names import flat_params, quoted_key, valid_name
+from rankloop.tracking.server import Server
 
 KEY_TAG = "rankloop.key"
 # Of runs that MLflow has whole.
 COMPLETE = "rankloop.complete"
 PARENT_TAG = "mlflow.parentRunId"
-# Between two looks for a server that is away.
-LOOK_SECONDS = 10.0
 # MLflow's own limits.
 BATCH = 1000
 PARAMS_BATCH = 100
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-_LOG = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 
 
@@ -45,11 +40,11 @@ def _forgiving(
             return
         try:
             action(self, self._opened(run_id), *args, **kwargs)
-            self._worked()
+            self._server.worked()
         except Exception as error:
             # Some of it may have arrived.
             self._steps.pop(self._ids.get(run_id, run_id), None)
-            self._warn(error)
+            self._server.failed(error)
 
     return attempt
 
@@ -76,10 +71,7 @@ class Tracking:
         self.uri = location.shown
         self._client = client
         self._location = location
-        # Whether anything failed so far, and whether that was said of this time.
-        self._failed = self._said = False
-        self._away = self._was_away = False
-        self._next_look = 0.0
+        self._server = Server(client, location)
         # Stand-in -> what opens the run, and then its id.
         self._unopened: dict[str, _Wanted] = {}
         self._ids: dict[str, str] = {}
@@ -88,7 +80,7 @@ class Tracking:
         # Run id -> metric name -> steps that MLflow has.
         self._steps: dict[str, dict[str, set[int]]] = {}
         if away is not None:
-            self._warn(away)
+            self._server.failed(away)
 
     def comparison_url(self, parent: str, children: Sequence[str]) -> str:
         """Return the page that compares runs, with parallel coordinates.
@@ -141,9 +133,9 @@ class Tracking:
         try:
             run_id = self._opened(run)
         except Exception as error:
-            self._warn(error)
+            self._server.failed(error)
             return ""
-        self._worked()
+        self._server.worked()
         return run_id
 
     def _opened(self, run: str) -> str:
@@ -158,10 +150,10 @@ class Tracking:
             self._set_tags(run_id, tags)
             self._log_params(run_id, wanted.params)
         except Exception as error:
-            if self._location.is_http and is_away(error):
+            if self._server.is_gone(error):
                 # Once more when it is back.
                 raise
-            self._warn(error)
+            self._server.failed(error)
         del self._unopened[run]
         self._ids[run] = run_id
         return run_id
@@ -169,15 +161,12 @@ class Tracking:
     @property
     def has_failed(self) -> bool:
         """Whether anything failed so far: MLflow may lack what was sent since."""
-        return self._failed
+        return self._server.has_failed
 
     @property
     def is_away(self) -> bool:
         """Whether the server is away, as far as the last look tells."""
-        if self._away and time.monotonic() >= self._next_look:
-            self._away = not answers(self._location.uri)
-            self._next_look = time.monotonic() + LOOK_SECONDS
-        return self._away
+        return self._server.is_away
 
     def has_tag(self, experiment: str, key: str, tag: str) -> bool:
         """Whether there is a finished run of that key with a tag; False where MLflow fails."""
@@ -186,7 +175,7 @@ class Tracking:
         try:
             run = self._find(self._experiment_id(experiment), quoted_key(key))
         except Exception as error:
-            self._warn(error)
+            self._server.failed(error)
             return False
         return run is not None and run.info.status == "FINISHED" and tag in run.data.tags
 
@@ -351,26 +340,6 @@ class Tracking:
         """Say how a run ended."""
         self._steps.pop(run_id, None)
         self._client.set_terminated(run_id, status)
-
-    def _worked(self) -> None:
-        if self._was_away:
-            self._was_away = self._said = False
-            _LOG.warning("MLflow at %s is back", self.uri)
-
-    def _warn(self, error: Exception) -> None:
-        level = logging.DEBUG if self._said else logging.WARNING
-        self._failed = self._said = True
-        if self._location.is_http and is_away(error):
-            self._away = self._was_away = True
-            self._next_look = time.monotonic() + LOOK_SECONDS
-        _LOG.log(
-            level,
-            "MLflow at %s %s (%s); work goes on, and the result folders hold everything: what the "
-            "MLflow pages lack is brought in once it works, or when the same command is run again",
-            self.uri,
-            "is away" if self._away else "fails",
-            first_line(error),
-        )
 
 
 @dataclass(frozen=True)
