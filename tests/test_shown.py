@@ -47,6 +47,8 @@ def test_what_an_error_says_is_one_line_without_passwords(error, shown):
             "Traceback (most recent call last):\n  a\nOSError: http://me:secret@host/ \x1b[2J\n",
             r"OSError: http://host/ \x1b[2J",
         ),
+        # Of a configuration that was refused, the end says why.
+        (f"a\n{'b' * 1000} c", f"{'b' * 1000} c"),
         (" \n", ""),
     ],
 )

@@ -30,16 +30,13 @@ def quoted(value: Any) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return what an error says, or else what it is, in one line, without passwords."""
-    return _line((str(error).strip() or type(error).__name__).splitlines()[0])
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable(without_passwords(line))[:_LONGEST_LINE]
 
 
 def last_line(traceback: str) -> str:
-    """Return the line of a traceback that says what was wrong, without passwords."""
-    return _line(traceback.strip().rpartition("\n")[2])
-
-
-def _line(text: str) -> str:
-    return printable(without_passwords(text))[:_LONGEST_LINE]
+    """Return the line of a traceback that says what was wrong, whole, without passwords."""
+    return printable(without_passwords(traceback.strip().rpartition("\n")[2]))
 
 
 def _escaped(found: re.Match[str]) -> str:
