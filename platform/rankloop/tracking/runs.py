@@ -36,7 +36,10 @@ def _forgiving(
     # The one place where failures of MLflow after its opening end.
     @functools.wraps(action)
     def attempt(self: "Tracking", run_id: str, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        if not run_id or self.is_away:
+        if not run_id:
+            return
+        if self.is_away:
+            self._lose(run_id, action.__name__)
             return
         try:
             action(self, self._opened(run_id), *args, **kwargs)
@@ -44,6 +47,7 @@ def _forgiving(
         except Exception as error:
             # Some of it may have arrived.
             self._steps.pop(self._ids.get(run_id, run_id), None)
+            self._lose(run_id, action.__name__)
             self._server.failed(error)
 
     return attempt
@@ -54,7 +58,7 @@ class Tracking:
 
     A failure of MLflow is logged once as a warning, and work goes on without it: the result
     folders hold everything. While a server is away nothing is sent, nor waited for but a short look
-    now and then; callers send again what it may lack, see `has_failed`. A run that could not be
+    now and then; callers send again what it may lack, see `lost`. A run that could not be
     opened has a stand-in for its id, and is opened by the next call about it that can. With the id
     ``""`` every method does nothing.
 
@@ -75,6 +79,8 @@ class Tracking:
         # Stand-in -> what opens the run, and then its id.
         self._unopened: dict[str, _Wanted] = {}
         self._ids: dict[str, str] = {}
+        # Run id, or a stand-in without one -> see `lost`.
+        self._lost: dict[str, set[str]] = {}
         self._experiments: dict[str, str] = {}
         self._experiment_of: dict[str, str] = {}
         # Run id -> metric name -> steps that MLflow has.
@@ -153,15 +159,28 @@ class Tracking:
             if self._server.is_gone(error):
                 # Once more when it is back.
                 raise
+            self._lose(run, "start_run")
             self._server.failed(error)
         del self._unopened[run]
         self._ids[run] = run_id
+        if run in self._lost:
+            self._lost.setdefault(run_id, set()).update(self._lost.pop(run))
         return run_id
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether anything failed so far: MLflow may lack what was sent since."""
-        return self._server.has_failed
+    def _lose(self, run: str, what: str) -> None:
+        self._lost.setdefault(self._ids.get(run, run), set()).add(what)
+
+    def lost(self, run: str) -> set[str]:
+        """Return the names of the methods here of which a call about a run failed or was left out.
+
+        MLflow may lack what they sent, until that is sent again: see `forget_lost`.
+        """
+        unopened = {"start_run"} if run in self._unopened else set()
+        return unopened | self._lost.get(self._ids.get(run, run), set())
+
+    def forget_lost(self, run: str) -> None:
+        """Forget what a run lost, before all of it is sent again."""
+        self._lost.pop(self._ids.get(run, run), None)
 
     @property
     def is_away(self) -> bool:

@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, client: Any, location: Location) -> None:
         self._client, self._location = client, location
-        self.has_failed = self._away = self._was_away = self._said = False
+        self._away = self._was_away = self._said = False
         self._next_look = 0.0
 
     @property
@@ -64,7 +64,7 @@ class Server:
             self._away = self._was_away = True
             self._next_look = time.monotonic() + LOOK_SECONDS
         level = logging.DEBUG if self._said else logging.WARNING
-        self.has_failed = self._said = True
+        self._said = True
         _LOG.log(
             level,
             "MLflow at %s %s (%s); work goes on, and the result folders hold everything: what the "

@@ -31,6 +31,11 @@ FAILURE = "failure.json"
 class TrackingWatcher(RunWatcher):
     """One MLflow child run per training run, under one parent run.
 
+    Attributes:
+        run_ids: of MLflow, by names of runs.
+        failures: runs that failed, with ``run``, ``error`` and mostly ``traceback``.
+        lacking: names of runs of which MLflow lacks something after `add_results`.
+
     Args:
         tracking: MLflow.
         context: what the runs share.
@@ -47,6 +52,8 @@ class TrackingWatcher(RunWatcher):
         self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
+        self.lacking: list[str] = []
+        self._runs: dict[str, dict[str, Any]] = {}
         self._endings: dict[str, tuple[Status, dict[str, str]]] = {}
         # One at a time and beside Tune's own loop, which must not wait for pictures.
         self._results = ThreadPoolExecutor(1, thread_name_prefix="rankloop-results")
@@ -96,6 +103,7 @@ class TrackingWatcher(RunWatcher):
         except ConfigError:
             # The run will fail with it, which must not end the others.
             params = {**self._context.base.model_dump(mode="json"), **run["values"]}
+        self._runs[run["name"]] = run
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
@@ -170,26 +178,45 @@ class TrackingWatcher(RunWatcher):
     def add_results(self) -> None:
         """Wait for the results of all runs that have ended, and log them to their MLflow runs.
 
-        If MLflow failed since the runs began, what it lacks of them is sent again.
+        What MLflow lost of a run since it began is sent again, if it works by now.
         """
-        if self._tracking.has_failed and not self._tracking.is_away:
-            for name, ending in self._endings.items():
-                self._log_curves(name)
-                self._close(name, *ending)
         failed = {failure["run"] for failure in self.failures}
+        files: dict[str, list[str]] = {}
         with counter("results of runs") as progress:
             for done, (name, made) in enumerate(self._made.items(), 1):
                 try:
-                    files = made.result()
+                    files[name] = made.result()
                 except Exception as error:
                     if name not in failed:
                         self.failures.append({"run": name, "error": first_line(error)})
                     continue
-                self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
-                if not self._tracking.has_failed:
-                    self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
+                self._log_files(name, files[name])
                 progress(done, len(self._made))
         self._made.clear()
+        # After the wait for results, in which MLflow may have come back.
+        for name in self._endings:
+            self._send_lost(name, files.get(name, []))
+            if name in files and not self._tracking.lost(self.run_ids[name]):
+                self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
+            if self._tracking.lost(self.run_ids[name]):
+                self.lacking.append(name)
+
+    def _send_lost(self, name: str, files: list[str]) -> None:
+        lost = self._tracking.lost(self.run_ids[name])
+        if not lost or self._tracking.is_away:
+            return
+        self._tracking.forget_lost(self.run_ids[name])
+        if "start_run" in lost:
+            self._open(self._runs[name])
+        # They are in the checkpoint, which is large.
+        if "log_points" in lost:
+            self._log_curves(name)
+        if "log_files" in lost:
+            self._log_files(name, files)
+        self._close(name, *self._endings[name])
+
+    def _log_files(self, name: str, files: list[str]) -> None:
+        self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
 
     def _make_result(self, name: str) -> None:
         # A finished run has made it; one that was stopped early or lost its process has not.
