@@ -1,4 +1,4 @@
-"""What MLflow lost of runs is sent again, and of those alone."""
+"""What is shown and kept of runs; what MLflow lost of them is sent again, and of those alone."""
 
 import json
 import threading
@@ -6,6 +6,8 @@ import time
 from functools import partial
 
 import pytest
+from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial
 
 from mlflow_proxy import mlflow_proxy
 from mlflow_server import free_port, mlflow_server
@@ -19,9 +21,11 @@ from rankloop.tracking.runs import COMPLETE
 from rankloop.training.loop import Schedule, train
 from rankloop.tuning import watcher as watching
 from rankloop.tuning.run_context import RunContext
+from rankloop.tuning.runs import _Tally
 from rankloop.tuning.successive_halving import STEP, VALUE
 from rankloop.tuning.suggestions import Run
-from rankloop.tuning.watcher import TrackingWatcher
+from rankloop.tuning.watcher import FAILURE, TrackingWatcher
+from rankloop.waiting import Waiting
 
 pytestmark = pytest.mark.integration
 
@@ -179,3 +183,31 @@ def test_what_stays_refused_is_named_and_sent_when_run_again(server, context, wa
         again.add_results()
         assert again.lacking == []
         assert pages(server, again) == {"a": WHOLE, "b": WHOLE}
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_how_a_worker_failed_is_shown_without_passwords(context, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = open_tracking(open_folder(str(tmp_path)))
+    watcher = TrackingWatcher(tracking, context, "", 1)
+    tally = _Tally(watcher, Waiting("1 CPU per trial"))
+    trial = Trial(
+        "worker",
+        stub=True,
+        config=Run("a", {"backbone": "shallow\x1b[2J"}, 1).as_config(),
+        storage=StorageContext(str(tmp_path / "tune"), "here", trial_dir_name="a"),
+    )
+    trial.init_local_path()
+    trial.handle_error(OSError("cannot read http://me:secret@host/a.png \x1b[2J"))
+    tally.on_trial_start(0, [trial], trial)
+    tally.on_trial_error(0, [trial], trial)
+    (failure,) = watcher.failures
+    assert failure["error"] == r"cannot read http://host/a.png \x1b[2J"
+    ((_, text),) = tally.failures
+    kept = context.run_folder("a").read_json(FAILURE)
+    assert kept == failure
+    shown = capsys.readouterr().out
+    assert "http://host/a.png" in shown
+    assert "\x1b" not in shown
+    for told in (text, shown, *kept.values()):
+        assert "secret" not in told

@@ -213,5 +213,6 @@ class _Tally(Callback):
     ) -> None:
         path = trial.error_file
         text = Path(path).read_text() if path else "the worker process was lost"
+        text = without_passwords(text)
         self.failures.append((trial.config["name"], text))
         self._watcher.ended(trial.config, {"error": text, "retry": True})

@@ -11,7 +11,7 @@ from typing import Any
 from rankloop.errors import ConfigError, StorageError
 from rankloop.metrics import shown_value
 from rankloop.progress import counter
-from rankloop.shown import first_line, last_line
+from rankloop.shown import first_line, last_line, printable
 from rankloop.tracking import Tracking, data_tags
 from rankloop.tracking.runs import COMPLETE, Status
 from rankloop.training.checkpoints import load_latest
@@ -223,7 +223,8 @@ class TrackingWatcher(RunWatcher):
         self._made[name] = self._results.submit(make_run_result, self._context, name)
 
     def _say(self, name: str, what: str) -> None:
-        print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)
+        line = f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}"
+        print(printable(line), flush=True)
 
 
 def _stopped_early(stopped: bool) -> dict[str, str]:
