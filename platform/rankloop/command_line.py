@@ -22,10 +22,9 @@ from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
 from rankloop.plain_columns import refuse_pickles
 from rankloop.redaction import warn_without_passwords, without_passwords
-from rankloop.shown import printable
+from rankloop.shown import first_line, printable
 from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
-from rankloop.tracking.runs import first_line
 
 
 def default_storage() -> str:

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from rankloop.errors import ImageError
+from rankloop.shown import first_line
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "JPEG2000")
 # The largest photographs of UCF-QNRF have 67 million.
@@ -99,9 +100,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     except UnidentifiedImageError as error:
         raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{one_line(error)} Make the image smaller.") from error
+        raise ImageError(f"{first_line(error)} Make the image smaller.") from error
     except Exception as error:  # hostile bytes reach many kinds, from struct.error to MemoryError
-        raise ImageError(f"cannot decode the image: {one_line(error)}") from error
+        raise ImageError(f"cannot decode the image: {first_line(error)}") from error
 
 
 def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
@@ -119,11 +120,6 @@ def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
         raise
     except Exception as error:
         raise ImageError(f"not an image in one of the formats {', '.join(FORMATS)}") from error
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says on one line, or else what it is."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_size(image: Image.Image, data: bytes, max_pixels: int) -> None:

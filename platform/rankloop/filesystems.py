@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from rankloop.redaction import without_passwords
+from rankloop.shown import first_line
 
 # pyarrow's own clients; it knows best what is wrong with one of their URIs.
 PYARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
@@ -199,7 +200,7 @@ def patiently(action: str, call: Callable[[], _T]) -> _T:
         error = state.outcome.exception() if state.outcome else None
         limit = PATIENCE_SECONDS if error is None else seconds_tried(error)
         left = max(0.0, limit - (state.seconds_since_start or 0.0))
-        why = " ".join(without_passwords(str(error)).split())[:200]
+        why = first_line(error or OSError())
         _log.warning(
             "%s",
             f"cannot {without_passwords(action)} for the moment, trying again for {left:.0f} s: "

@@ -15,11 +15,12 @@ import numpy as np
 from PIL import Image
 
 from rankloop.decoding import decode as decode
-from rankloop.decoding import one_line, with_a_core
+from rankloop.decoding import with_a_core
 from rankloop.errors import ImageError, StorageError
 from rankloop.filesystems import is_away, open_uri, patiently, seconds_tried
 from rankloop.packed import PREFIX, read_packed
 from rankloop.redaction import without_passwords
+from rankloop.shown import first_line
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jp2", ".j2k"})
 _PACKAGE_PREFIX = "package:"
@@ -68,9 +69,9 @@ def read_bytes(uri: str) -> bytes:
         if is_away(error):
             raise StorageError(
                 f"cannot read {shown_uri(uri)} for {seconds_tried(error):.0f} s: "
-                f"{one_line(error)}; run the same command again when the storage is back"
+                f"{first_line(error)}; run the same command again when the storage is back"
             ) from error
-        raise ImageError(f"cannot read {shown_uri(uri)}: {one_line(error)}") from error
+        raise ImageError(f"cannot read {shown_uri(uri)}: {first_line(error)}") from error
 
 
 def _read_remote(uri: str) -> bytes:

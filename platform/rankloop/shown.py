@@ -3,10 +3,13 @@
 import re
 from typing import Any
 
+from rankloop.redaction import without_passwords
+
 # All control characters of a terminal but the ends of lines and tabs, and those of Unicode that end
 # lines or turn the direction of writing.
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LONGEST_QUOTED = 80
+_LONGEST_LINE = 500
 
 
 def printable(text: str) -> str:
@@ -23,6 +26,17 @@ def quoted(value: Any) -> str:
     """Return a value of somebody's table in quotes; of a long one, the beginning."""
     text = repr(value)
     return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…"
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, or else what it is, in one line, without passwords."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable(without_passwords(line))[:_LONGEST_LINE]
+
+
+def last_line(traceback: str) -> str:
+    """Return the line of a traceback that says what was wrong, whole, without passwords."""
+    return printable(without_passwords(traceback.strip().rpartition("\n")[2]))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ import requests
 from rankloop.errors import StorageError
 from rankloop.storage import open_folder
 from rankloop.tracking import open_tracking, opening
-from rankloop.tracking.away import is_away
+from rankloop.tracking.away import is_away, is_unreachable
 
 
 def client_of(uri: str):
@@ -35,7 +35,6 @@ def test_a_server_that_does_not_answer_is_waited_for_and_left_out(
     with caplog.at_level(logging.WARNING):
         tracking = open_tracking(open_folder(str(tmp_path)))
     assert tracking.is_away
-    assert tracking.has_failed
     *tries, left_out = [record.getMessage() for record in caplog.records]
     assert len(tries) > 1
     assert all("http://127.0.0.1:9 does not answer, trying again for" in line for line in tries)
@@ -50,6 +49,8 @@ def test_a_server_that_does_not_answer_is_waited_for_and_left_out(
         tracking.finish(run, "FINISHED")
     assert time.monotonic() - begun < 1
     assert tracking.run_id(run) == ""
+    assert tracking.lost(run) == {"start_run", "log_points", "finish"}
+    assert tracking.lost("another") == set()
 
 
 class _Starting(BaseHTTPRequestHandler):
@@ -79,7 +80,7 @@ def test_a_server_that_is_starting_is_waited_for(monkeypatch, tmp_path, impatien
     server.shutdown()
     server.server_close()
     assert _Starting.asked == 3
-    assert not tracking.has_failed
+    assert not tracking.is_away
 
 
 @pytest.mark.integration
@@ -97,6 +98,7 @@ def test_a_server_that_can_never_answer_is_refused_at_once(monkeypatch, tmp_path
         (requests.ConnectionError("refused"), True),
         (requests.Timeout("read timed out"), True),
         (requests.exceptions.RetryError("too many 503 error responses"), True),
+        (requests.exceptions.RetryError("too many 500 error responses"), True),
         (requests.ConnectionError("Temporary failure in name resolution"), True),
         (requests.ConnectionError("[Errno -2] Name or service not known"), False),
         (requests.exceptions.SSLError("certificate verify failed"), False),
@@ -109,6 +111,26 @@ def test_what_is_waited_for(error, away):
     # As where MLflow catches one and raises another.
     raised.__context__ = error
     assert is_away(raised) == away
+
+
+@pytest.mark.parametrize(
+    ("error", "unreachable"),
+    [
+        (requests.ConnectionError("refused"), True),
+        (requests.Timeout("read timed out"), True),
+        (requests.exceptions.RetryError("too many 503 error responses"), True),
+        (requests.exceptions.RetryError("too many 500 error responses"), False),
+        (RuntimeError("API request failed with error code 504 != 200"), True),
+        (RuntimeError("API request failed with error code 500 != 200"), False),
+        # Of a bucket that the client writes to.
+        (ConnectionRefusedError("refused"), False),
+    ],
+)
+def test_what_may_be_of_one_call_alone(error, unreachable):
+    raised = RuntimeError("API request failed")
+    raised.__context__ = error
+    assert is_away(raised)
+    assert is_unreachable(raised) == unreachable
 
 
 @pytest.mark.integration

@@ -1,3 +1,4 @@
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -5,10 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlflow_proxy import mlflow_proxy
 from mlflow_server import free_port, mlflow_server
 from rankloop.errors import StorageError
 from rankloop.storage import open_folder
-from rankloop.tracking import open_tracking, runs, ui_command
+from rankloop.tracking import open_tracking, ui_command
+from rankloop.tracking import server as servers
 from rankloop.tracking.runs import KEY_TAG
 
 
@@ -76,7 +79,7 @@ def _resolving(original, name: str, address: str):
 @pytest.mark.integration
 def test_what_was_begun_while_it_was_away_is_there_when_it_is_back(monkeypatch, tmp_path, caplog):
     port = free_port()
-    monkeypatch.setattr(runs, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(servers, "LOOK_SECONDS", 0.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     tracking = open_tracking(open_folder(str(tmp_path / "storage")), patience=0.0)
@@ -104,3 +107,57 @@ def test_what_was_begun_while_it_was_away_is_there_when_it_is_back(monkeypatch, 
     said = [record.getMessage() for record in caplog.records]
     assert ["is away" in line for line in said] == [True, False, True, False]
     assert sum("is back" in line for line in said) == 2
+
+
+@pytest.mark.integration
+def test_one_kind_of_call_refused_leaves_all_others(monkeypatch, tmp_path, server, caplog):
+    folder = open_folder(str(tmp_path / "result"))
+    folder.write_json("result.json", {"a": 1})
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+
+    def no_files(path, body):
+        return 500 if "/mlflow-artifacts/" in path else 0
+
+    with (
+        caplog.at_level(logging.WARNING),
+        mlflow_proxy(server, no_files) as url,
+    ):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        tracking = open_tracking(open_folder(str(tmp_path / "storage")))
+        run = tracking.start_run("ssranking", "train", key="train")
+        with tracking.ending(run):
+            tracking.log_files(run, folder, ["result.json"])
+            assert not tracking.is_away
+            tracking.log_points(run, [("loss", 1.0, 1)])
+            tracking.log_files(run, folder, ["result.json"])
+            tracking.log_metrics(run, {"test/srocc": 0.5})
+    found = client_of(server).get_run(run)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics == {"loss": 1.0, "test/srocc": 0.5}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"MLflow at {url} fails (" in said
+    assert "500" in said
+
+
+@pytest.mark.integration
+def test_a_server_without_its_database_is_away(monkeypatch, tmp_path, server, caplog):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    refused = []
+
+    def without_database(path, body):
+        if not refused or path == "/health":
+            return 0
+        refused.append(path)
+        return 500
+
+    with mlflow_proxy(server, without_database) as url:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        tracking = open_tracking(open_folder(str(tmp_path / "storage")))
+        run = tracking.start_run("ssranking", "train", key="train")
+        refused.append("from now on")
+        for step in range(100):
+            tracking.log_points(run, [("loss", 1.0, step)])
+        assert tracking.is_away
+        # One call, and a look at what else there is.
+        assert len(refused) == 3
+    assert ["is away" in record.getMessage() for record in caplog.records] == [True]

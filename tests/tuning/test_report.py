@@ -159,3 +159,15 @@ def test_a_median_of_one_value_has_no_range():
     assert median([0.25]) == "0.2500"
     assert median([0.25, None, 0.75, 0.5]) == "0.5000 (0.2500 to 0.7500)"
     assert median([None, float("nan")]) == "undefined"
+
+
+def test_what_mlflow_lacks_is_said(tmp_path):
+    folder = open_folder(str(tmp_path))
+    assert "MLflow lacks" not in sweep_report(sweep(0.8, 0.6), folder, folder)
+    some = sweep_report(sweep(0.8, 0.6) | {"mlflow_lacks": True}, folder, folder)
+    assert some.endswith(
+        f"{RESULT['mlflow_comparison']}\nMLflow lacks some of this: run the same "
+        "command again when it works"
+    )
+    none = sweep(0.8, 0.6) | {"mlflow_comparison": "", "mlflow_lacks": True}
+    assert sweep_report(none, folder, folder).count("MLflow lacks") == 1

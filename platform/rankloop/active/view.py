@@ -223,7 +223,7 @@ def _track_cycle(
         names = [name for name in (TRAINED, SELECTED, SCORES, DONE) if folder.has(name)]
         pictures = [f"plots/{name}" for name in (folder / "plots").names()]
         tracking.log_files(child, folder, [*names, *pictures])
-        if complete and not tracking.has_failed:
+        if complete and not tracking.lost(child):
             tracking.set_tags(child, {COMPLETE: "true"})
 
 

@@ -5,6 +5,7 @@ import re
 # A server that is there says so at once.
 LOOK_TIMEOUT = 3.0
 _NOT_READY = re.compile(r"failed with error code 50[0234]")
+_NOT_REACHED = re.compile(r"(?:failed with error code|too many) 50[234]\b")
 _UNKNOWN_HOST = re.compile(r"Name or service not known|nodename nor servname|No address associated")
 
 
@@ -22,6 +23,22 @@ def is_away(error: BaseException | None) -> bool:
         if isinstance(error, (*away, ConnectionError, TimeoutError)):
             return True
         if _NOT_READY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """Whether an error that `is_away` says that nothing else would be answered either.
+
+    Any other may be of one kind of call: a server that cannot write files still takes metrics.
+    """
+    import requests
+
+    while error is not None:
+        if isinstance(error, (requests.ConnectionError, requests.Timeout)):
+            return True
+        if _NOT_REACHED.search(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -15,10 +15,11 @@ from tenacity import (
 )
 
 from rankloop.errors import StorageError
+from rankloop.shown import first_line
 from rankloop.storage import Folder
 from rankloop.tracking.away import is_away
 from rankloop.tracking.location import Location, locate
-from rankloop.tracking.runs import Tracking, first_line
+from rankloop.tracking.runs import Tracking
 
 _LOG = logging.getLogger(__name__)
 # A server that starts with its host needs about half of it.

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import math
 import tempfile
 import time
@@ -13,26 +12,21 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 from urllib.parse import quote
 
-from rankloop.redaction import without_passwords
-from rankloop.shown import printable
 from rankloop.storage import Folder
-from rankloop.tracking.away import answers, is_away
 from rankloop.tracking.location import Location
 from rankloop.tracking.names import flat_params, quoted_key, valid_name
+from rankloop.tracking.server import Server
 
 KEY_TAG = "rankloop.key"
 # Of runs that MLflow has whole.
 COMPLETE = "rankloop.complete"
 PARENT_TAG = "mlflow.parentRunId"
-# Between two looks for a server that is away.
-LOOK_SECONDS = 10.0
 # MLflow's own limits.
 BATCH = 1000
 PARAMS_BATCH = 100
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-_LOG = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 
 
@@ -42,15 +36,19 @@ def _forgiving(
     # The one place where failures of MLflow after its opening end.
     @functools.wraps(action)
     def attempt(self: "Tracking", run_id: str, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        if not run_id or self.is_away:
+        if not run_id:
+            return
+        if self.is_away:
+            self._lose(run_id, action.__name__)
             return
         try:
             action(self, self._opened(run_id), *args, **kwargs)
-            self._worked()
+            self._server.worked()
         except Exception as error:
             # Some of it may have arrived.
             self._steps.pop(self._ids.get(run_id, run_id), None)
-            self._warn(error)
+            self._lose(run_id, action.__name__)
+            self._server.failed(error)
 
     return attempt
 
@@ -60,7 +58,7 @@ class Tracking:
 
     A failure of MLflow is logged once as a warning, and work goes on without it: the result
     folders hold everything. While a server is away nothing is sent, nor waited for but a short look
-    now and then; callers send again what it may lack, see `has_failed`. A run that could not be
+    now and then; callers send again what it may lack, see `lost`. A run that could not be
     opened has a stand-in for its id, and is opened by the next call about it that can. With the id
     ``""`` every method does nothing.
 
@@ -77,19 +75,18 @@ class Tracking:
         self.uri = location.shown
         self._client = client
         self._location = location
-        # Whether anything failed so far, and whether that was said of this time.
-        self._failed = self._said = False
-        self._away = self._was_away = False
-        self._next_look = 0.0
+        self._server = Server(client, location)
         # Stand-in -> what opens the run, and then its id.
         self._unopened: dict[str, _Wanted] = {}
         self._ids: dict[str, str] = {}
+        # Run id, or a stand-in without one -> see `lost`.
+        self._lost: dict[str, set[str]] = {}
         self._experiments: dict[str, str] = {}
         self._experiment_of: dict[str, str] = {}
         # Run id -> metric name -> steps that MLflow has.
         self._steps: dict[str, dict[str, set[int]]] = {}
         if away is not None:
-            self._warn(away)
+            self._server.failed(away)
 
     def comparison_url(self, parent: str, children: Sequence[str]) -> str:
         """Return the page that compares runs, with parallel coordinates.
@@ -142,9 +139,9 @@ class Tracking:
         try:
             run_id = self._opened(run)
         except Exception as error:
-            self._warn(error)
+            self._server.failed(error)
             return ""
-        self._worked()
+        self._server.worked()
         return run_id
 
     def _opened(self, run: str) -> str:
@@ -159,26 +156,36 @@ class Tracking:
             self._set_tags(run_id, tags)
             self._log_params(run_id, wanted.params)
         except Exception as error:
-            if self._location.is_http and is_away(error):
+            if self._server.is_gone(error):
                 # Once more when it is back.
                 raise
-            self._warn(error)
+            self._lose(run, "start_run")
+            self._server.failed(error)
         del self._unopened[run]
         self._ids[run] = run_id
+        if run in self._lost:
+            self._lost.setdefault(run_id, set()).update(self._lost.pop(run))
         return run_id
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether anything failed so far: MLflow may lack what was sent since."""
-        return self._failed
+    def _lose(self, run: str, what: str) -> None:
+        self._lost.setdefault(self._ids.get(run, run), set()).add(what)
+
+    def lost(self, run: str) -> set[str]:
+        """Return the names of the methods here of which a call about a run failed or was left out.
+
+        MLflow may lack what they sent, until that is sent again: see `forget_lost`.
+        """
+        unopened = {"start_run"} if run in self._unopened else set()
+        return unopened | self._lost.get(self._ids.get(run, run), set())
+
+    def forget_lost(self, run: str) -> None:
+        """Forget what a run lost, before all of it is sent again."""
+        self._lost.pop(self._ids.get(run, run), None)
 
     @property
     def is_away(self) -> bool:
         """Whether the server is away, as far as the last look tells."""
-        if self._away and time.monotonic() >= self._next_look:
-            self._away = not answers(self._location.uri)
-            self._next_look = time.monotonic() + LOOK_SECONDS
-        return self._away
+        return self._server.is_away
 
     def has_tag(self, experiment: str, key: str, tag: str) -> bool:
         """Whether there is a finished run of that key with a tag; False where MLflow fails."""
@@ -187,7 +194,7 @@ class Tracking:
         try:
             run = self._find(self._experiment_id(experiment), quoted_key(key))
         except Exception as error:
-            self._warn(error)
+            self._server.failed(error)
             return False
         return run is not None and run.info.status == "FINISHED" and tag in run.data.tags
 
@@ -353,26 +360,6 @@ class Tracking:
         self._steps.pop(run_id, None)
         self._client.set_terminated(run_id, status)
 
-    def _worked(self) -> None:
-        if self._was_away:
-            self._was_away = self._said = False
-            _LOG.warning("MLflow at %s is back", self.uri)
-
-    def _warn(self, error: Exception) -> None:
-        level = logging.DEBUG if self._said else logging.WARNING
-        self._failed = self._said = True
-        if self._location.is_http and is_away(error):
-            self._away = self._was_away = True
-            self._next_look = time.monotonic() + LOOK_SECONDS
-        _LOG.log(
-            level,
-            "MLflow at %s %s (%s); work goes on, and the result folders hold everything: what the "
-            "MLflow pages lack is brought in once it works, or when the same command is run again",
-            self.uri,
-            "is away" if self._away else "fails",
-            first_line(error),
-        )
-
 
 @dataclass(frozen=True)
 class _Wanted:
@@ -384,12 +371,6 @@ class _Wanted:
     parent: str | None
     params: Mapping[str, Any]
     tags: Mapping[str, str]
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line, without passwords."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return printable(without_passwords(line))[:300]
 
 
 def _same(known: float | None, value: float) -> bool:

@@ -15,7 +15,7 @@ from rankloop.cluster import beside_driver, most_gpus, on_cluster
 from rankloop.errors import ConfigError, StorageError, TrainingError
 from rankloop.methods.method import Method, TrainingData
 from rankloop.progress import paced
-from rankloop.redaction import without_passwords
+from rankloop.shown import last_line
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
 from rankloop.training.attempts import forget_attempts
@@ -182,7 +182,7 @@ def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> N
     causes = [failure for failure, tried_again in failures if tried_again]
     if final and survived and causes:
         # What was tried again is why nothing more was.
-        why = _last_of(str(causes[-1]))
+        why = last_line(str(causes[-1]))
         raise TrainingError(f"{final[-1]}; the last time with: {why}") from causes[-1]
     if final:
         raise final[-1]
@@ -256,12 +256,7 @@ def _listen(
                 name, text, try_again = message
                 failures.append((getattr(errors, name)(text), try_again))
                 if try_again:
-                    _log.warning("a worker ended, and training is tried again: %s", _last_of(text))
+                    _log.warning("a worker ended, and training is tried again: %s", last_line(text))
         except Exception as error:
             # The workers go on; what was wrong here is raised when they have ended.
             failures.append((error, False))
-
-
-def _last_of(text: str) -> str:
-    """The line of a traceback that says what was wrong."""
-    return without_passwords(text.strip().splitlines()[-1])

@@ -19,9 +19,9 @@ from rankloop.plots.misses import misplaced, misses_figure
 from rankloop.plots.score_plot import score_plot
 from rankloop.plots.training_curves import training_curves
 from rankloop.randomness import rng
+from rankloop.shown import first_line
 from rankloop.storage import Folder
 from rankloop.tracking import Tracking
-from rankloop.tracking.runs import first_line
 from rankloop.training.crowd_figures import crowd_figures
 from rankloop.training.final import FinalModel, past_reports, publish_checkpoint, scored_labels
 from rankloop.training.scored_sets import scored_sets_figure

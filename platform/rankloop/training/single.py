@@ -99,7 +99,7 @@ def run_training(
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
             # MLflow may have been away when they were made; it is sent what it lacks.
-            if tracking.has_failed:
+            if "log_files" in tracking.lost(run_id):
                 tracking.log_files(run_id, folder, pictures)
             for past in past_reports(final.checkpoint):
                 tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())

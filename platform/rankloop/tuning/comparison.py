@@ -137,6 +137,7 @@ def run_comparison(
                     )
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
+        result["mlflow_lacks"] = bool(watcher.lacking or tracking.lost(parent))
         return result
 
 

@@ -58,6 +58,7 @@ def run_cross_comparison(
     """
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     failures: list[dict[str, str]] = []
+    lacks = False
     with locked(folder):
         for name, prepared in prepare.items():
             print(f"training on {name}", flush=True)
@@ -77,6 +78,7 @@ def run_cross_comparison(
                 note=note,
             )
             failures += result["failures"]
+            lacks |= result["mlflow_lacks"]
             found[name] = {name: result["metrics"][row.name]["test"]}
             for split in splits:
                 for seed in seeds:
@@ -88,7 +90,7 @@ def run_cross_comparison(
                             values = found[name].setdefault(other, {}).setdefault(metric, [])
                             values.append(value)
         first = next(iter(prepare.values()))(splits[0])
-        return write_result(
+        result = write_result(
             folder,
             find_method(method),
             base,
@@ -102,6 +104,8 @@ def run_cross_comparison(
                 "failures": failures,
             },
         )
+        result["mlflow_lacks"] = lacks
+        return result
 
 
 def _evaluated(

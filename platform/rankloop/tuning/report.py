@@ -307,7 +307,11 @@ def _closing(result: Mapping[str, Any], folder: Folder, storage: Folder) -> list
     if page == "":
         return [*lines, "MLflow lacks these runs: run the same command again when it is back"]
     lines.append(f"compare the runs in MLflow: {ui_command(storage)}")
-    return [*lines, f"and open {page}"] if page else lines
+    if page:
+        lines.append(f"and open {page}")
+    if result.get("mlflow_lacks"):
+        lines.append("MLflow lacks some of this: run the same command again when it works")
+    return lines
 
 
 def test_metric(tests: Iterable[Mapping[str, Any]]) -> str | None:

@@ -20,9 +20,9 @@ from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
 from rankloop.metrics import UNDEFINED, compared_value
 from rankloop.redaction import warn_without_passwords, without_passwords
+from rankloop.shown import first_line
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
-from rankloop.tracking.runs import first_line
 from rankloop.training.attempts import MOST_FAILURES, begin_attempt, forget_attempts
 from rankloop.training.loop import Report, train
 from rankloop.tuning.run_context import RunContext
@@ -213,5 +213,6 @@ class _Tally(Callback):
     ) -> None:
         path = trial.error_file
         text = Path(path).read_text() if path else "the worker process was lost"
+        text = without_passwords(text)
         self.failures.append((trial.config["name"], text))
         self._watcher.ended(trial.config, {"error": text, "retry": True})

@@ -87,6 +87,7 @@ def run_split_comparison(
         )
         save_comparison_plot(result, folder)
         result["mlflow_comparison"] = results[-1]["mlflow_comparison"]
+        result["mlflow_lacks"] = any(found["mlflow_lacks"] for found in results)
     return result
 
 
@@ -108,6 +109,7 @@ def merged_results(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for key in ("metrics", "rows", "paper"):
         together[key] = {name: value for result in results for name, value in result[key].items()}
     together["failures"] = [entry for result in results for entry in result["failures"]]
+    together["mlflow_lacks"] = any(result["mlflow_lacks"] for result in results)
     together["method"] = " and ".join(result["method"] for result in results)
     return together
 

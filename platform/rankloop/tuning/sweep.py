@@ -155,6 +155,7 @@ def run_sweep(
             _track(tracking, parent, context, prepared, plan, study, winner, result)
             page = tracking.comparison_url(parent, list(watcher.run_ids.values()))
             result["mlflow_comparison"] = page
+        result["mlflow_lacks"] = bool(watcher.lacking or tracking.lost(parent))
         return result
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from rankloop.errors import ConfigError, StorageError
 from rankloop.metrics import shown_value
 from rankloop.progress import counter
+from rankloop.shown import first_line, last_line, printable
 from rankloop.tracking import Tracking, data_tags
-from rankloop.tracking.runs import COMPLETE, Status, first_line
+from rankloop.tracking.runs import COMPLETE, Status
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.experiment import json_safe
 from rankloop.training.final import past_reports
@@ -30,6 +31,11 @@ FAILURE = "failure.json"
 class TrackingWatcher(RunWatcher):
     """One MLflow child run per training run, under one parent run.
 
+    Attributes:
+        run_ids: of MLflow, by names of runs.
+        failures: runs that failed, with ``run``, ``error`` and mostly ``traceback``.
+        lacking: names of runs of which MLflow lacks something after `add_results`.
+
     Args:
         tracking: MLflow.
         context: what the runs share.
@@ -46,6 +52,8 @@ class TrackingWatcher(RunWatcher):
         self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
+        self.lacking: list[str] = []
+        self._runs: dict[str, dict[str, Any]] = {}
         self._endings: dict[str, tuple[Status, dict[str, str]]] = {}
         # One at a time and beside Tune's own loop, which must not wait for pictures.
         self._results = ThreadPoolExecutor(1, thread_name_prefix="rankloop-results")
@@ -95,6 +103,7 @@ class TrackingWatcher(RunWatcher):
         except ConfigError:
             # The run will fail with it, which must not end the others.
             params = {**self._context.base.model_dump(mode="json"), **run["values"]}
+        self._runs[run["name"]] = run
         self.run_ids[run["name"]] = self._tracking.start_run(
             self._context.method,
             run["name"],
@@ -148,15 +157,15 @@ class TrackingWatcher(RunWatcher):
         """Close the MLflow run and say how the run ended."""
         self._ended += 1
         if result.get("error"):
-            last_line = result["error"].strip().splitlines()[-1]
-            failure = {"run": run["name"], "error": last_line, "traceback": result["error"]}
+            what = last_line(result["error"])
+            failure = {"run": run["name"], "error": what, "traceback": result["error"]}
             self.failures.append(failure)
             # A full disk may be what failed it.
             with suppress(StorageError):
                 self._context.run_folder(run["name"]).write_json(FAILURE, failure)
             self._make_result(run["name"])
             self._close(run["name"], "FAILED", {})
-            self._say(run["name"], f"failed: {last_line}")
+            self._say(run["name"], f"failed: {what}")
             return
         stopped = result.get(STEP, 0) < self._context.base.steps
         self._make_result(run["name"])
@@ -169,33 +178,53 @@ class TrackingWatcher(RunWatcher):
     def add_results(self) -> None:
         """Wait for the results of all runs that have ended, and log them to their MLflow runs.
 
-        If MLflow failed since the runs began, what it lacks of them is sent again.
+        What MLflow lost of a run since it began is sent again, if it works by now.
         """
-        if self._tracking.has_failed and not self._tracking.is_away:
-            for name, ending in self._endings.items():
-                self._log_curves(name)
-                self._close(name, *ending)
         failed = {failure["run"] for failure in self.failures}
+        files: dict[str, list[str]] = {}
         with counter("results of runs") as progress:
             for done, (name, made) in enumerate(self._made.items(), 1):
                 try:
-                    files = made.result()
+                    files[name] = made.result()
                 except Exception as error:
                     if name not in failed:
                         self.failures.append({"run": name, "error": first_line(error)})
                     continue
-                self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
-                if not self._tracking.has_failed:
-                    self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
+                self._log_files(name, files[name])
                 progress(done, len(self._made))
         self._made.clear()
+        # After the wait for results, in which MLflow may have come back.
+        for name in self._endings:
+            self._send_lost(name, files.get(name, []))
+            if name in files and not self._tracking.lost(self.run_ids[name]):
+                self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
+            if self._tracking.lost(self.run_ids[name]):
+                self.lacking.append(name)
+
+    def _send_lost(self, name: str, files: list[str]) -> None:
+        lost = self._tracking.lost(self.run_ids[name])
+        if not lost or self._tracking.is_away:
+            return
+        self._tracking.forget_lost(self.run_ids[name])
+        if "start_run" in lost:
+            self._open(self._runs[name])
+        # They are in the checkpoint, which is large.
+        if "log_points" in lost:
+            self._log_curves(name)
+        if "log_files" in lost:
+            self._log_files(name, files)
+        self._close(name, *self._endings[name])
+
+    def _log_files(self, name: str, files: list[str]) -> None:
+        self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
 
     def _make_result(self, name: str) -> None:
         # A finished run has made it; one that was stopped early or lost its process has not.
         self._made[name] = self._results.submit(make_run_result, self._context, name)
 
     def _say(self, name: str, what: str) -> None:
-        print(f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}", flush=True)
+        line = f"[{time.monotonic() - self._begun:5.0f} s] {name}  {what}"
+        print(printable(line), flush=True)
 
 
 def _stopped_early(stopped: bool) -> dict[str, str]:
