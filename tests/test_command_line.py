@@ -251,15 +251,17 @@ def test_no_name_in_a_log_moves_the_cursor():
     assert "\x1b" not in found.stderr
 
 
-def test_no_password_is_in_a_warning(capsys):
+def test_no_password_is_in_a_warning_and_it_moves_no_cursor(capsys):
     before = warnings.showwarning
+    text = "slow: s3://key:Canary@b/x\x1b[2J"
     try:
-        run_job(lambda: warnings.warn("slow: s3://key:Canary@b/x", stacklevel=1) or "results")
+        run_job(lambda: warnings.warn(text, stacklevel=1) or "results")
     finally:
         warnings.showwarning = before
     said = capsys.readouterr().err
-    assert "UserWarning: slow: s3://b/x\n" in said
-    assert "Canary@" not in said.replace('s3://key:Canary@b/x", stacklevel', "")
+    assert "UserWarning: slow: s3://b/x\\x1b[2J\n" in said
+    assert "Canary" not in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import warnings
 from typing import TextIO
 from urllib.parse import quote, unquote
 
+from rankloop.shown import printable
+
 # Where "name:80/…" is a host with its port. Anywhere else digits after a colon begin a password.
 _WITH_PORTS = r"https?|s?ftps?|(?:web)?hdfs|tcp|grpc|ray"
 # Where what comes before the "@" names a container, which is no secret, and says where it is.
@@ -76,7 +78,7 @@ def _decoded_without(found: re.Match[str]) -> str:
 
 
 def warn_without_passwords() -> None:
-    """Have this process's warnings, whoever gives them, cut as all other texts are."""
+    """Have this process's warnings, whoever gives them, cut and escaped as all other texts are."""
     warnings.showwarning = _show_warning
 
 
@@ -92,4 +94,4 @@ def _show_warning(
     stream = file or sys.stderr
     # A process without a terminal may have none.
     if stream is not None:
-        stream.write(without_passwords(text))
+        stream.write(printable(without_passwords(text)))
