@@ -24,6 +24,7 @@ from rankloop.scoring.output import Output, find_output
 from rankloop.scoring.paths import expand_paths, images_of_sources
 from rankloop.scoring.result import scoring_folder, write_scoring_result
 from rankloop.scoring.scorer import find_checkpoint
+from rankloop.shown import in_line
 from rankloop.storage import Folder, open_folder
 from rankloop.training.checkpoints import Checkpoint
 
@@ -108,7 +109,7 @@ def main() -> str:
     if skipped:
         print(f"{len(skipped)} images that --data lists are not there or cannot be used:")
         for image, reason in skipped[:10]:
-            print(f"  {image}: {reason}")
+            print(f"  {in_line(f'{image}: {reason}')}")
     if not summary.scored:
         raise DataError(
             f"none of {summary.failed} images could be scored; {shown} lists why, "
@@ -148,7 +149,7 @@ def _places(options: ScoreOptions, model: Checkpoint) -> tuple[Folder, Output, s
 def _report(summary: Summary, table: str) -> None:
     print(f"{summary.scored} images scored, {summary.failed} failed")
     for image, reason in summary.failures:
-        print(f"  {image}: {reason}")
+        print(f"  {in_line(f'{image}: {reason}')}")
     if summary.failed > len(summary.failures):
         print(f"  and {summary.failed - len(summary.failures)} more, see the column error")
     direction = "higher" if summary.higher_is_better else "lower"

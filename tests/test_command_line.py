@@ -191,6 +191,45 @@ def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
     assert "Canary@" not in found.stderr.replace("+ 'Canary@", "")
 
 
+class UnshownError(Exception):
+    def __str__(self):
+        raise RecursionError("s3://key:Canary@b/x")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("s3://key:Canary@b/x x%" + "25" * 500 + "3A%2F%2Fa"), ": s3://b/x …\n"),
+        (UnshownError("s3://key:Canary@b/x"), ", whose text cannot be shown: RecursionError\n"),
+    ],
+)
+def test_no_password_is_in_what_is_said_of_errors_that_are_hard_to_show(error, said, capsys):
+    assert code_of(raising(error)) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error (please report it): {type(error).__name__}{said}")
+    assert "Canary" not in errors
+
+
+def test_no_password_is_in_what_is_said_of_a_log_line_that_cannot_be_shown():
+    script = (
+        "import logging\n"
+        "from rankloop.command_line import run_job\n"
+        "def job():\n"
+        "    logging.getLogger('any').warning('slow: %d', 's3://key:' + 'Canary@b/x')\n"
+        "    return 'results'\n"
+        "run_job(job)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (0, "results\n")
+    assert found.stderr == "a message of any cannot be shown: TypeError\n"
+
+
 def test_no_name_in_a_log_moves_the_cursor():
     script = (
         "import logging\n"
@@ -212,15 +251,17 @@ def test_no_name_in_a_log_moves_the_cursor():
     assert "\x1b" not in found.stderr
 
 
-def test_no_password_is_in_a_warning(capsys):
+def test_no_password_is_in_a_warning_and_it_moves_no_cursor(capsys):
     before = warnings.showwarning
+    text = "slow: s3://key:Canary@b/x\x1b[2J"
     try:
-        run_job(lambda: warnings.warn("slow: s3://key:Canary@b/x", stacklevel=1) or "results")
+        run_job(lambda: warnings.warn(text, stacklevel=1) or "results")
     finally:
         warnings.showwarning = before
     said = capsys.readouterr().err
-    assert "UserWarning: slow: s3://b/x\n" in said
-    assert "Canary@" not in said.replace('s3://key:Canary@b/x", stacklevel', "")
+    assert "UserWarning: slow: s3://b/x\\x1b[2J\n" in said
+    assert "Canary" not in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,24 @@ def test_rows_are_waited_for_until_the_first(told):
         assert len(told) == said
         yield 2
 
-    assert list(Waiting("1 GPU", told.append).for_first(rows())) == [1, 2]
+    assert list(Waiting("1 GPU", told.append).for_first(rows(), lambda: False)) == [1, 2]
+
+
+def test_rows_that_are_being_made_are_not_waited_for(told):
+    started = time.monotonic()
+
+    def begun():
+        return time.monotonic() - started > 0.3
+
+    def rows():
+        time.sleep(0.4)
+        said = len(told)
+        assert said
+        time.sleep(0.3)
+        assert len(told) == said
+        yield 1
+
+    assert list(Waiting("1 GPU", told.append).for_first(rows(), begun)) == [1]
 
 
 def test_what_is_needed_in_words():

@@ -21,8 +21,8 @@ from rankloop.memory import keep_freed_memory
 from rankloop.methods import find_method
 from rankloop.models.weights import located_weights
 from rankloop.plain_columns import refuse_pickles
-from rankloop.redaction import warn_without_passwords, without_passwords
-from rankloop.shown import first_line, printable
+from rankloop.redaction import without_passwords
+from rankloop.shown import first_line, printable, warn_without_passwords
 from rankloop.signals import stop_at_sigterm
 from rankloop.storage import refuse_unwritable, remedy
 
@@ -220,7 +220,26 @@ class _WithoutPasswords(logging.Formatter):
     """Message of a record alone, whoever logs it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(without_passwords(super().format(record)))
+        try:
+            return printable(without_passwords(super().format(record)))
+        except Exception as failure:
+            # Python would print the record's values as they are.
+            return f"a message of {record.name} cannot be shown: {type(failure).__name__}"
+
+
+def _told(error: Exception) -> str:
+    """What a job says of an error that is none of ours; its type alone where that fails."""
+    try:
+        if advice := remedy(error):
+            return f"error: {first_line(error)}: {advice}\n"
+        # Whoever reports it sends all of it.
+        text = f"error (please report it): {type(error).__name__}: {error}"
+        return printable(without_passwords(f"{text}\n{traceback.format_exc()}"))
+    except Exception as failure:
+        return (
+            f"error (please report it): {type(error).__name__}, whose text cannot be shown: "
+            f"{type(failure).__name__}\n"
+        )
 
 
 def run_job(job: Callable[[], str]) -> None:
@@ -247,12 +266,6 @@ def run_job(job: Callable[[], str]) -> None:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             sys.exit(141)
-        if advice := remedy(error):
-            print(f"error: {first_line(error)}: {advice}", file=sys.stderr)
-            sys.exit(1)
-        # Whoever reports it sends all of it.
-        text = f"error (please report it): {type(error).__name__}: {error}"
-        text = without_passwords(f"{text}\n{traceback.format_exc()}")
-        print(printable(text), end="", file=sys.stderr)
+        print(_told(error), end="", file=sys.stderr)
         sys.exit(1)
     print(where, flush=True)

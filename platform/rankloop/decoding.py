@@ -29,6 +29,10 @@ _SCANS_BYTES, _COEFFICIENT_BYTES = 500_000_000, 2
 # Each goes through the whole image, also with nothing in it; files of cameras and of the tightest
 # encoders have up to 20.
 MAX_SCANS = 100
+# Pixels of all scans together, which take seconds: the largest photographs with 14 scans.
+MAX_SCANNED = 1_000_000_000
+# Each takes time as well; a file has a few per scan, and one per 64 KiB of notes.
+MAX_MARKERS = 10_000
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _SCAN = bytes([0xFF, _START_OF_SCAN])
 # A marker that ends a scan, or a scan's parameters.
@@ -78,8 +82,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         data: content of the file.
         max_pixels: larger images are refused from their header, before memory is taken for them;
             WebP above 32 million pixels, JPEG 2000 above 25 million (with four channels 20), and
-            progressive JPEG of more than 500 MB in memory (50 million pixels in full colour) in
-            any case.
+            progressive JPEG of more than 500 MB in memory (50 million pixels in full colour), or
+            of more than 1000 million pixels in all its scans, in any case.
             Pillow's own limit, ``2 * Image.MAX_IMAGE_PIXELS`` (179 million), holds as well.
 
     Returns:
@@ -132,13 +136,9 @@ def _check_size(image: Image.Image, data: bytes, max_pixels: int) -> None:
     if image.format == "JPEG2000" and _channels(data) > 3:
         limit = min(limit, _MAX_PIXELS_OF_FOUR_CHANNELS)
         of_format = " for JPEG2000 with four channels"
+    scans = 1
     if isinstance(image, JpegImageFile):
         scans, channels = _scans(data)
-        if scans > MAX_SCANS:
-            raise ImageError(
-                f"its {scans} scans are above the limit of {MAX_SCANS}: save the image as a "
-                "baseline JPEG"
-            )
         in_several = scans > 1 or channels < len(image.layer) or "progressive" in image.info
         at_most = _SCANS_BYTES // _bytes_per_pixel(image)
         if in_several and at_most < limit:
@@ -147,6 +147,11 @@ def _check_size(image: Image.Image, data: bytes, max_pixels: int) -> None:
     if width * height > limit:
         raise ImageError(
             f"{width} x {height} pixels are above the limit of {limit}{of_format}: {remedy}"
+        )
+    if scans * width * height > MAX_SCANNED:
+        raise ImageError(
+            f"{scans} scans of {width} x {height} pixels are above the limit of {MAX_SCANNED} "
+            "pixels in all scans: save the image as a baseline JPEG, or make it smaller"
         )
 
 
@@ -167,15 +172,29 @@ def _scans(data: bytes) -> tuple[int, int]:
     """Return how many scans of a JPEG libjpeg would read, and the channels in the first.
 
     Those of previews in front of the image and of other images behind it are none of them.
+
+    Raises:
+        ImageError: there are more of them, or of a JPEG's other parts, than in any photograph.
     """
-    count = channels = 0
+    count = channels = markers = 0
     place = 2
     while found := _MARKER.search(data, place):
         kind, place = found[1][0], found.end()
         if kind == _END_OF_IMAGE:
             break
+        markers += 1
+        if markers > MAX_MARKERS:
+            raise ImageError(
+                f"its more than {MAX_MARKERS} markers are above the limit of {MAX_MARKERS}: save "
+                "the image as a baseline JPEG without notes"
+            )
         if kind == _START_OF_SCAN:
             count += 1
+            if count > MAX_SCANS:
+                raise ImageError(
+                    f"its more than {MAX_SCANS} scans are above the limit of {MAX_SCANS}: save "
+                    "the image as a baseline JPEG"
+                )
             channels = channels or int.from_bytes(data[place + 2 : place + 3])
             if data.find(_SCAN, place) < 0:
                 break

@@ -47,11 +47,8 @@ def read_within(
             f"its {file.metadata.num_rows} rows are above the limit of {max_rows}: split it"
         )
     _check(_stated_bytes(file.metadata, schema.names), max_bytes)
-    # What repeats is repeated only once its size is known.
-    texts = [field.name for field in schema if _is_text(field.type)]
-    table = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts).read(columns=schema.names)
-    _check(sum(map(_text_bytes, table.columns)), max_bytes)
-    return table.cast(schema)
+    _check(_bytes_of_texts(data, schema.names), max_bytes)
+    return file.read(columns=schema.names)
 
 
 def _check(size: int, max_bytes: int) -> None:
@@ -70,25 +67,34 @@ def _stated_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
             column = group.column(place)
             path = column.path_in_schema
             if any(path == name or path.startswith(f"{name}.") for name in names):
-                values = _BYTES_PER_VALUE * column.num_values
-                total += max(column.total_uncompressed_size, values)
+                # Of a width of its own are long numbers, and bytes of one length.
+                width = max(_BYTES_PER_VALUE, metadata.schema.column(place).length)
+                total += max(column.total_uncompressed_size, width * column.num_values)
     return total
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        test(kind)
-        for test in (
-            *(pa.types.is_string, pa.types.is_large_string),
-            *(pa.types.is_binary, pa.types.is_large_binary),
-        )
-    )
+def _bytes_of_texts(data: bytes, names: Sequence[str]) -> int:
+    """Return what the text of some columns takes; read so that what repeats is there once."""
+    leaves = pq.ParquetFile(io.BytesIO(data)).schema
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    table = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts).read(columns=names)
+    return sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
 
 
-def _text_bytes(column: pa.ChunkedArray) -> int:
-    if not (pa.types.is_dictionary(column.type) and _is_text(column.type.value_type)):
+def _text_bytes(values: pa.Array) -> int:
+    """Return what the text takes that an array holds at any depth, each time that it repeats."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _expanded_bytes(values)
+    if pa.types.is_map(kind):
+        return _text_bytes(values.keys) + _text_bytes(values.items)
+    if pa.types.is_struct(kind):
+        return sum(map(_text_bytes, values.flatten()))
+    return _text_bytes(values.flatten()) if pa.types.is_nested(kind) else 0
+
+
+def _expanded_bytes(values: pa.DictionaryArray) -> int:
+    if pa.types.is_primitive(values.type.value_type):
         return 0
-    lengths = (
-        pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)) for chunk in column.chunks
-    )
-    return sum(int(length.as_py() or 0) for length in lengths)
+    length = pc.sum(pc.binary_length(values.dictionary).take(values.indices))
+    return int(length.as_py() or 0)

@@ -1,9 +1,6 @@
 """Texts without passwords: what goes to a terminal, a log or a result."""
 
 import re
-import sys
-import warnings
-from typing import TextIO
 from urllib.parse import quote, unquote
 
 # Where "name:80/…" is a host with its port. Anywhere else digits after a colon begin a password.
@@ -43,40 +40,33 @@ _OPTION = re.compile(
 _ENCODED = re.compile(
     r"(?<![\w+.-])[\w+.-]+(?!://)(?:%(?:25)*3A|:)(?:%(?:25)*2F|/){2}[^\s&'\"]*", re.IGNORECASE
 )
+# Nobody encodes a URI more often, but to have it decoded for ever.
+_MOST_DECODINGS = 8
 
 
 def without_passwords(text: str) -> str:
     """Return a text with users, passwords and signatures cut out of all its URIs.
 
     Where a URI has a password and a later ``@``, all up to that may be the password, and is cut.
+    So is all of a URI that is percent-encoded more than eight times.
     """
+    return _ENCODED.sub(_decoded_without, _cut(text))
+
+
+def _cut(text: str) -> str:
     text = _OPTION.sub(r"\1…", text)
     for login in _LOGINS:
         text = login.sub(r"\1", text)
-    return _ENCODED.sub(_decoded_without, text)
+    return text
 
 
 def _decoded_without(found: re.Match[str]) -> str:
-    plain = unquote(found[0])
-    shown = without_passwords(plain)
-    return found[0] if shown == plain else quote(shown, safe=":/?&=,;@")
-
-
-def warn_without_passwords() -> None:
-    """Have this process's warnings, whoever gives them, cut as all other texts are."""
-    warnings.showwarning = _show_warning
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    text = warnings.formatwarning(message, category, filename, lineno, line)
-    stream = file or sys.stderr
-    # A process without a terminal may have none.
-    if stream is not None:
-        stream.write(without_passwords(text))
+    shown, is_cut = found[0], False
+    for _ in range(_MOST_DECODINGS):
+        # What is a password in one encoding may be two options in the next.
+        plain = unquote(shown)
+        shown = _cut(plain)
+        is_cut = is_cut or shown != plain
+        if not _ENCODED.search(shown):
+            return quote(shown, safe=":/?&=,;@") if is_cut else found[0]
+    return "…"

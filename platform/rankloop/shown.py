@@ -1,7 +1,9 @@
 """Names and values from outside in texts for people: what a terminal would obey is escaped."""
 
 import re
-from typing import Any
+import sys
+import warnings
+from typing import Any, TextIO
 
 from rankloop.redaction import without_passwords
 
@@ -37,6 +39,26 @@ def first_line(error: BaseException) -> str:
 def last_line(traceback: str) -> str:
     """Return the line of a traceback that says what was wrong, whole, without passwords."""
     return printable(without_passwords(traceback.strip().rpartition("\n")[2]))
+
+
+def warn_without_passwords() -> None:
+    """Have this process's warnings, whoever gives them, cut and escaped as all other texts are."""
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    stream = file or sys.stderr
+    # A process without a terminal may have none.
+    if stream is not None:
+        stream.write(printable(without_passwords(text)))
 
 
 def _escaped(found: re.Match[str]) -> str:

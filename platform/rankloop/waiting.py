@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rankloop.cluster import beside_driver
+
 # Until it is said, and between two times that it is.
 SECONDS = 60.0
 _T = TypeVar("_T")
@@ -35,12 +37,18 @@ class Waiting:
             self._tell(f"waiting for {self._needed}; {_cluster_now()}")
 
     @contextmanager
-    def until_called(self) -> Iterator[Callable[[], None]]:
-        """Look beside the block, until it calls what it is given or ends."""
+    def until_called(
+        self, begun: Callable[[], bool] = lambda: False
+    ) -> Iterator[Callable[[], None]]:
+        """Look beside the block, until it calls what it is given or ends.
+
+        Args:
+            begun: asked before each look whether it is still waited for: not once it says so.
+        """
         over = threading.Event()
 
         def look() -> None:
-            while not over.wait(min(1.0, SECONDS)):
+            while not over.wait(min(1.0, SECONDS)) and not begun():
                 self.look(True)
 
         thread = threading.Thread(target=look, name="rankloop-waiting", daemon=True)
@@ -51,12 +59,37 @@ class Waiting:
             over.set()
             thread.join()
 
-    def for_first(self, rows: Iterable[_T]) -> Iterator[_T]:
-        """Yield the rows, looking beside until the first of them is there."""
-        with self.until_called() as begun:
+    def for_first(self, rows: Iterable[_T], begun: Callable[[], bool]) -> Iterator[_T]:
+        """Yield the rows, looking beside until the first of them is there or being made.
+
+        Args:
+            rows: to yield.
+            begun: says whether any is being made.
+        """
+        with self.until_called(begun) as have_one:
             for row in rows:
-                begun()
+                have_one()
                 yield row
+
+
+class Begun:
+    """Whether any of Ray's workers has begun: it says so, and the driver asks.
+
+    What is free says nothing of that: work that has begun takes all there is.
+    """
+
+    def __init__(self) -> None:
+        from ray.util.queue import Queue
+
+        self._said = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
+
+    def say(self) -> None:
+        """Say that a worker has begun; in that worker."""
+        self._said.put(True)
+
+    def __call__(self) -> bool:
+        """Return whether any has."""
+        return bool(self._said.size())
 
 
 def needed(gpus: float, cpus: float, each: str) -> str:

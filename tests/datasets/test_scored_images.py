@@ -29,6 +29,17 @@ def test_images_scores_sources_and_splits(
     assert reason.endswith("gone.png does not exist")
 
 
+def test_a_name_that_is_encoded_for_ever_costs_its_row_only(
+    tmp_path: Path, write_csv: WriteCsv, write_photos: WritePhotos
+) -> None:
+    write_photos(tmp_path, ["a.png"])
+    name = "x%" + "25" * 400 + "3A%2F%2Fa.png"
+    path = write_csv(tmp_path / "x.csv", f"image,score\n{name},1\na.png,2\n")
+    part = read_scored_images(path, HIGHER)
+    assert [row.image for row in part.images] == ["a.png"]
+    assert part.skipped == (("…", f"{tmp_path}/… does not exist"),)
+
+
 def test_columns_and_folder_by_option(
     tmp_path: Path, write_csv: WriteCsv, write_photos: WritePhotos
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from ray_hosts import RayHosts, ray_hosts
 from safetensors.numpy import load_file
 
+from rankloop.tuning.suggestions import run_name
 from scored_photos import write_scored_photos
 
 # A host counts as lost after a minute, and a job goes on for as long after.
@@ -112,7 +113,8 @@ def curves(cluster: RayHosts, output: str) -> dict[str, list[object]]:
 def same_curves(cluster: RayHosts, output: str, undisturbed: str) -> None:
     """Each run of a sweep is the same as far as it went.
 
-    How far is successive halving's decision, which depends on the order in which runs report.
+    How far is successive halving's decision, which depends on the order in which runs report: the
+    winner and half of the runs at least must have gone as far.
     """
     found, whole = curves(cluster, output), curves(cluster, undisturbed)
     assert found.keys() == whole.keys()
@@ -120,6 +122,9 @@ def same_curves(cluster: RayHosts, output: str, undisturbed: str) -> None:
         both = min(len(reports), len(whole[name]))
         assert both
         assert reports[:both] == whole[name][:both], name
+    as_far = {name for name, reports in found.items() if len(reports) == len(whole[name])}
+    assert run_name(int(str(result(cluster, undisturbed)["best_trial"]))) in as_far
+    assert len(as_far) >= len(whole) / 2
 
 
 def losses(cluster: RayHosts, output: str) -> np.ndarray:

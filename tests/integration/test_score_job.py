@@ -82,6 +82,21 @@ def test_a_data_source_is_scored_like_its_images(place: Path) -> None:
     assert [row.image for row in rows] == [f"{number:03d}.png" for number in range(16)]
 
 
+def test_no_name_moves_the_cursor(place: Path) -> None:
+    folder = place / "hostile"
+    folder.mkdir()
+    good = (place / "photos" / "000.png").read_bytes()
+    (folder / "good.png").write_bytes(good)
+    (folder / "a\x1b[2J\nb.png").write_bytes(b"no image")
+    (folder / "list.csv").write_text("image,score\ngood.png,1\nc\x1b]0;owned\x07.png,2\n")
+    source = "csv:hostile/list.csv?higher_is_better=true"
+    done = _run(place, "result", "hostile", "--data", source, "--output", "hostile.csv")
+    assert done.returncode == 0, done.stderr
+    assert not set("\x1b\x07") & set(done.stdout + done.stderr)
+    assert r"  hostile/a\x1b[2J\nb.png: hostile/a\x1b[2J b.png: not an image" in done.stdout
+    assert r"  c\x1b]0;owned\x07.png: " in done.stdout
+
+
 def test_ray_data_gives_the_same_table(place: Path) -> None:
     alone = _run(place, "result", "photos", "--output", "alone.csv")
     through_ray = _run(

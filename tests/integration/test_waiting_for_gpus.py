@@ -5,8 +5,14 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from job_processes import ROOT, environment, wait_for
+
+from rankloop.images import encode
+from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
+from rankloop.storage import open_folder
+from rankloop.training.checkpoints import Checkpoint, save_checkpoint
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -21,20 +27,51 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+BEGUN = """
+from rankloop.cluster import connected
+from rankloop.waiting import Begun
+import ray
+
+with connected(1):
+    begun = Begun()
+    print("BEFORE", begun())
+    ray.get(ray.remote(lambda begun: begun.say()).remote(begun))
+    print("AFTER", begun(), begun())
+"""
+
+
+def _scorer_and_photos(folder):
+    config = SSRankingConfig(backbone="shallow", image_size=48, input_size=48)
+    identity = {"method": "ssranking", "config": config.model_dump(mode="json"), "seed": 0}
+    tensors = SSRANKING.build(config, 0).state_dict()
+    checkpoint = Checkpoint(1, tensors, {}, identity, {})
+    save_checkpoint(open_folder(str(folder / "result")), "checkpoint", checkpoint)
+    (folder / "photos").mkdir()
+    for i in range(80):
+        pixels = np.full((60, 60, 3), i, np.uint8)
+        (folder / "photos" / f"{i}.png").write_bytes(encode(pixels))
+
+
 @pytest.mark.parametrize(
-    ("job", "line"),
+    ("job", "arguments", "line"),
     [
-        ("tune_qrc.py", "waiting for 1 GPU per trial; the cluster has 0 GPUs and "),
-        ("train.py", "waiting for 1 GPU per worker; the cluster has 0 GPUs and "),
+        ("tune_qrc.py", ["--smoke"], "waiting for 1 GPU per trial; the cluster has 0 GPUs and "),
+        ("train.py", ["--smoke"], "waiting for 1 GPU per worker; the cluster has 0 GPUs and "),
+        (
+            "score.py",
+            ["result", "photos", "--workers", "2"],
+            "waiting for 1 GPU per copy of the model; the cluster has 0 GPUs and ",
+        ),
     ],
 )
-def test_it_is_said_what_is_waited_for(job, line, tmp_path):
+def test_it_is_said_what_is_waited_for(job, arguments, line, tmp_path):
+    _scorer_and_photos(tmp_path)
     process = subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, str(ROOT), job, "--smoke"],
+        [sys.executable, "-c", IMPATIENT, str(ROOT), job, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(RANKLOOP_GPUS="1"),
+        env=environment(RANKLOOP_GPUS="2"),
         cwd=tmp_path,
         start_new_session=True,
     )
@@ -47,3 +84,16 @@ def test_it_is_said_what_is_waited_for(job, line, tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, output
+
+
+def test_a_worker_says_that_it_has_begun():
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN],
+        env=environment(PYTHONPATH=str(ROOT / "platform")),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("BEFORE False\nAFTER True True\n")

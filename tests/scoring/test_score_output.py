@@ -1,18 +1,20 @@
 """Where tables of scores go: to a disk, or to a bucket, whole or not at all."""
 
 import io
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
 from rankloop import progress
-from rankloop.errors import ConfigError, LockedError
-from rankloop.locking import locked
+from rankloop.errors import ConfigError, LockedError, StorageError
+from rankloop.locking import LOCK_NAME, locked
 from rankloop.scoring.bulk import score_paths
-from rankloop.scoring.output import find_output
-from rankloop.storage import open_folder
+from rankloop.scoring.output import Output, delivered, find_output
+from rankloop.storage import Folder, open_folder
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,11 @@ def in_bucket(s3_folder: str, name: str) -> str:
     return f"{place}/{name}?{options}"
 
 
+def _files(folder: Folder) -> list[str]:
+    found = folder.filesystem.get_file_info(pafs.FileSelector(folder.path, recursive=True))
+    return [info.base_name for info in found if info.type == pafs.FileType.File]
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_table_in_a_bucket_is_that_on_a_disk(checkpoint, photos, tmp_path, s3_folder, ending):
@@ -52,7 +59,7 @@ def test_a_table_in_a_bucket_is_that_on_a_disk(checkpoint, photos, tmp_path, s3_
     for _ in range(2):
         score_paths(checkpoint, photos, in_bucket(s3_folder, f"sub/a.{ending}"), batch_size=4)
         folder = open_folder(s3_folder) / "sub"
-        assert folder.names() == [f"a.{ending}"]
+        assert _files(folder) == [f"a.{ending}"]
         data = folder.read_bytes(f"a.{ending}")
         if ending == "csv":
             assert data == (tmp_path / "a.csv").read_bytes()
@@ -104,6 +111,44 @@ def test_a_second_writer_to_a_bucket_is_refused(checkpoint, photos, s3_folder):
         pytest.raises(LockedError, match=r"another process is writing .*give another --output"),
     ):
         score_paths(checkpoint, photos, in_bucket(s3_folder, "a.csv"))
+
+
+def _deliver(output: Output) -> None:
+    with delivered(output, "x" * 12) as (local, _):
+        (output.folder / "a.csv.partial").write_bytes("rows.partial", b"rows")
+        local.write_text("a table")
+
+
+def test_who_waits_for_the_table_keeps_the_lock_that_it_gets(tmp_path, monkeypatch):
+    output = find_output(f"memory://{tmp_path}/a.csv")
+    remove = Folder.remove
+    with ExitStack() as waiting:
+
+        def take_over(folder: Folder, name: str) -> None:
+            remove(folder, name)
+            if name == LOCK_NAME:
+                monkeypatch.setattr(Folder, "remove", remove)
+                waiting.enter_context(locked(folder))
+
+        monkeypatch.setattr(Folder, "remove", take_over)
+        _deliver(output)
+        assert sorted(_files(output.folder)) == ["a.csv", LOCK_NAME]
+    assert _files(output.folder) == ["a.csv"]
+
+
+def test_a_table_that_is_there_is_no_failure_where_its_rows_stay(tmp_path, monkeypatch, caplog):
+    output = find_output(f"memory://{tmp_path}/a.csv")
+    remove = Folder.remove
+
+    def fail(folder: Folder, name: str) -> None:
+        if name != LOCK_NAME:
+            raise StorageError("permission denied")
+        remove(folder, name)
+
+    monkeypatch.setattr(Folder, "remove", fail)
+    _deliver(output)
+    assert output.folder.read_bytes("a.csv") == b"a table"
+    assert "a.csv is whole, but its unfinished rows are still beside it: permission" in caplog.text
 
 
 @pytest.mark.integration

@@ -93,7 +93,7 @@ def test_no_other_ends_of_cells_make_a_formula(tmp_path: Path, mark: str) -> Non
     path = _write(tmp_path / "a.csv", [row])
     with open(path, encoding="utf-8", newline="") as file:
         cells = [cell for cells in csv.reader(file, delimiter=mark) for cell in cells]
-    assert f"x{mark}=1+1.png" in cells[1] or mark == "\t"
+    assert f"x{mark}=1+1.png" in cells[1]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
     assert next(read_rows(path)).image == row.image
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -100,6 +101,23 @@ def test_a_pack_that_is_described_by_something_else(pack, content):
     (pack / "pack.json").write_bytes(content)
     with pytest.raises(DataError, match="is no whole pack"):
         read_pack(str(pack))
+
+
+def test_a_pack_whose_table_is_small_only_in_the_file(pack):
+    """It is refused by its columns, before they take memory."""
+    (path,) = pack.glob("images-*.parquet")
+    zeros = pa.ListArray.from_arrays([0, 50_000_000], pa.array(np.zeros(50_000_000, np.int8)))
+    pq.write_table(pa.table({"image": zeros}), path)
+    assert path.stat().st_size < 1_000_000
+    usual = pa.default_memory_pool()
+    counting = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counting)
+    try:
+        with pytest.raises(DataError, match=f"{path.name} has other columns than ours: do not"):
+            read_pack(str(pack))
+    finally:
+        pa.set_memory_pool(usual)
+    assert counting.max_memory() < 10_000_000
 
 
 def test_a_pack_with_a_damaged_table(pack):

@@ -17,8 +17,8 @@ from rankloop.tuning.runs import _train_one
     [
         lambda: work({}),
         lambda: _train_one({}, None),
-        lambda: _Actor(None, None),
-        lambda: _Model(None),
+        lambda: _Actor(None, None, None),
+        lambda: _Model(None, None),
         lambda: _Conductor().nothing(),
     ],
 )

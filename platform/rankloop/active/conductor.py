@@ -17,7 +17,7 @@ from rankloop.active.label_source import Answers, LabelSource
 from rankloop.active.view import show
 from rankloop.cluster import beside_driver, connected
 from rankloop.locking import STALE_SECONDS, locked
-from rankloop.redaction import warn_without_passwords
+from rankloop.shown import warn_without_passwords
 from rankloop.storage import Folder
 
 NAMESPACE = "rankloop"

@@ -17,10 +17,10 @@ from rankloop.cluster import most_gpus
 from rankloop.errors import ImageError
 from rankloop.methods import find_method
 from rankloop.methods.method import TrainingData
-from rankloop.redaction import warn_without_passwords
 from rankloop.scoring.scorer import ImageScorer, make_scorer
+from rankloop.shown import warn_without_passwords
 from rankloop.training.checkpoints import Checkpoint
-from rankloop.waiting import Waiting, needed
+from rankloop.waiting import Begun, Waiting, needed
 
 # Half a core each, so that a machine with one core has room for a model and a making task.
 _CPUS = 0.5
@@ -87,7 +87,7 @@ def score_items(
             GPUs, or else cores; 0 scores in this process, without Ray.
         pairs: K of eq. 15.
         with_features: also pass one image of each ranked set through the network for features.
-        on_wait: told every minute what is waited for, until the first are scored.
+        on_wait: told every minute what is waited for, until the first are being scored.
     """
     if not items:
         return
@@ -129,19 +129,19 @@ def _by_ray(
     ]
     dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     dataset.context.execution_options.preserve_order = True
-    known = ray.put(making)
+    known, begun = ray.put(making), Begun()
     scored = dataset.map_batches(
         _make, fn_kwargs={"known": known}, batch_size=_BATCH, num_cpus=_CPUS
     ).map_batches(
         _Actor,
-        fn_constructor_args=(ray.put(checkpoint), known),
+        fn_constructor_args=(ray.put(checkpoint), known, begun),
         batch_size=_BATCH,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=_CPUS,
         num_gpus=1 if gpus else 0,
     )
     waiting = Waiting(needed(float(bool(gpus)), _CPUS, "copy of the model"), on_wait)
-    for batch in waiting.for_first(scored.iter_batches(batch_size=None)):
+    for batch in waiting.for_first(scored.iter_batches(batch_size=None), begun):
         yield [
             ItemScore(
                 items[int(index)].name,
@@ -201,11 +201,12 @@ def _images_of(item: Item, making: _Making) -> tuple[bytes, bytes, bytes, str]:
 
 
 class _Actor:
-    def __init__(self, checkpoint: Any, known: Any) -> None:
+    def __init__(self, checkpoint: Any, known: Any, begun: Begun) -> None:
         import ray
 
         # To Ray's logs, which others can read.
         warn_without_passwords()
+        begun.say()
         self._scorer = make_scorer(
             ray.get(checkpoint), "cuda" if torch.cuda.is_available() else "cpu"
         )

@@ -215,10 +215,11 @@ def _write_table(folder: Folder, what: str, table: pa.Table) -> str:
 def _read_table(folder: str, name: str, schema: pa.Schema) -> list[dict[str, Any]]:
     if not _TABLE.fullmatch(str(name)):
         raise DataError(f"{folder}: {name!r} is no table's name: do not trust this pack")
-    table = read_within(read_bytes(join(folder, name)))
-    if table.schema.remove_metadata() != schema:
+    data = read_bytes(join(folder, name))
+    # Before it is read: strange columns may take much more memory than ours.
+    if pq.read_schema(io.BytesIO(data)).remove_metadata() != schema:
         raise DataError(f"{folder}: {name} has other columns than ours: do not trust this pack")
-    rows: list[dict[str, Any]] = table.to_pylist()
+    rows: list[dict[str, Any]] = read_within(data).to_pylist()
     return rows
 
 

@@ -12,11 +12,11 @@ from rankloop import npy
 from rankloop.datasets.locations import absolute
 from rankloop.errors import ConfigError
 from rankloop.methods import find_method
-from rankloop.redaction import warn_without_passwords
 from rankloop.scoring.pipeline import Score, decode, score_decoded
 from rankloop.scoring.scorer import ImageScorer, make_scorer
+from rankloop.shown import warn_without_passwords
 from rankloop.training.checkpoints import Checkpoint
-from rankloop.waiting import Waiting, needed
+from rankloop.waiting import Begun, Waiting, needed
 
 # Half a core each, so that a machine with one core has room for a model and a decoding task;
 # a pipeline whose actors take all cores waits for ever.
@@ -69,13 +69,14 @@ def scores_by_ray(
         blocks = -(-len(rows) // (batch_size * _BATCHES_PER_BLOCK))
         dataset = ray.data.from_items(rows, override_num_blocks=blocks)
         dataset.context.execution_options.preserve_order = True
+        begun = Begun()
         scored = dataset.map_batches(
             partial(_decode_batch, method=scorer.method.name, config=scorer.config),
             batch_size=batch_size,
             num_cpus=_CPUS,
         ).map_batches(
             _Model,
-            fn_constructor_args=(ray.put(checkpoint),),
+            fn_constructor_args=(ray.put(checkpoint), begun),
             batch_size=batch_size,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=_CPUS,
@@ -83,7 +84,7 @@ def scores_by_ray(
         )
         done = 0
         waiting = Waiting(needed(float(bool(gpus)), _CPUS, "copy of the model"))
-        for batch in waiting.for_first(scored.iter_batches(batch_size=None)):
+        for batch in waiting.for_first(scored.iter_batches(batch_size=None), begun):
             if batch["index"].tolist() != list(range(done, done + len(batch["index"]))):
                 raise RuntimeError(f"Ray Data gave rows out of order at image {done}")
             done += len(batch["index"])
@@ -104,12 +105,13 @@ def _decode_batch(batch: dict[str, np.ndarray], method: str, config: Any) -> dic
 
 
 class _Model:
-    def __init__(self, checkpoint: Any) -> None:
+    def __init__(self, checkpoint: Any, begun: Begun) -> None:
         import ray
         import torch
 
         # To Ray's logs, which others can read.
         warn_without_passwords()
+        begun.say()
         # Ray hands the reference on, so that the tensors travel once to every node.
         checkpoint = ray.get(checkpoint)
         self._scorer = make_scorer(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")

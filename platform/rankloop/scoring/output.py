@@ -1,5 +1,6 @@
 """Where a table of scores goes: a file here, or an object in a bucket."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,11 +9,13 @@ from pathlib import Path
 
 from rankloop.errors import ConfigError, LockedError, StorageError
 from rankloop.filesystems import split_uri
-from rankloop.locking import locked
+from rankloop.locking import LOCK_NAME, locked
 from rankloop.progress import paced
 from rankloop.redaction import without_passwords
 from rankloop.scoring.table import FORMATS, partial_path
 from rankloop.storage import Folder, open_folder
+
+_log = logging.getLogger("rankloop")
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,20 @@ def delivered(output: Output, digest: str) -> Iterator[tuple[Path, Callable[[], 
             keep()
             raise
         output.folder.write_bytes(output.name, local.read_bytes())
-    output.folder.remove(beside.name)
+        _tidy(beside, output)
+
+
+def _tidy(beside: Folder, output: Output) -> None:
+    """Remove the rows alone: with their folder the lock would go of who waits for it.
+
+    Where folders are more than parts of names an empty one is left.
+    """
+    try:
+        for name in beside.names():
+            if name != LOCK_NAME:
+                beside.remove(name)
+    except StorageError as error:
+        _log.warning("%s is whole, but its unfinished rows are still beside it: %s", output, error)
 
 
 @contextmanager

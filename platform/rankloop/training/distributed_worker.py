@@ -11,7 +11,7 @@ import torch
 from rankloop.errors import RankloopError, TrainingError
 from rankloop.methods import find_method
 from rankloop.progress import paced
-from rankloop.redaction import warn_without_passwords
+from rankloop.shown import warn_without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import ray_batches
 from rankloop.training.attempts import begin_attempt

@@ -19,8 +19,8 @@ from ray.tune.search import Searcher
 from rankloop.errors import SweepError, TrainingError
 from rankloop.methods import find_method
 from rankloop.metrics import UNDEFINED, compared_value
-from rankloop.redaction import warn_without_passwords, without_passwords
-from rankloop.shown import first_line
+from rankloop.redaction import without_passwords
+from rankloop.shown import first_line, warn_without_passwords
 from rankloop.streams.batches import plain_batches
 from rankloop.streams.ray_batches import group_cpus, ray_batches
 from rankloop.training.attempts import MOST_FAILURES, begin_attempt, forget_attempts
