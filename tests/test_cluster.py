@@ -6,7 +6,7 @@ import pytest
 import ray
 from ray.exceptions import AuthenticationError
 
-from rankloop.cluster import connected, on_cluster
+from rankloop.cluster import connected, gpus_on_demand, on_cluster
 from rankloop.errors import ClusterError, ConfigError
 
 
@@ -118,3 +118,17 @@ def test_a_cluster_that_refuses_us_says_which_token_it_wants(monkeypatch, refusa
     with pytest.raises(ClusterError, match=r"RAY_AUTH_MODE=token and ~/.ray/auth_token") as refused:
         connected().__enter__()
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", 0), ("0", 0), ("4", 4)])
+def test_gpus_that_may_come_are_the_environments(monkeypatch, given, expected):
+    monkeypatch.setenv("RANKLOOP_GPUS", given)
+    assert gpus_on_demand() == expected
+    monkeypatch.delenv("RANKLOOP_GPUS")
+    assert gpus_on_demand() == 0
+
+
+def test_gpus_that_are_no_number_are_refused(monkeypatch):
+    monkeypatch.setenv("RANKLOOP_GPUS", "-1")
+    with pytest.raises(ConfigError, match="RANKLOOP_GPUS is '-1'"):
+        gpus_on_demand()

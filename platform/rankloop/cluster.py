@@ -214,7 +214,8 @@ def gpus_on_demand() -> int:
     Raises:
         ConfigError: the variable is no number.
     """
-    given = os.environ.get(GPUS_VARIABLE, "0")
+    # Empty is how some tools leave a variable out.
+    given = os.environ.get(GPUS_VARIABLE) or "0"
     if not given.isdecimal():
         raise ConfigError(f"{GPUS_VARIABLE} is {given!r}: give the most GPUs that the cluster has")
     return int(given)
