@@ -6,7 +6,7 @@ import pytest
 import ray
 from ray.exceptions import AuthenticationError
 
-from rankloop.cluster import connected, gpus_on_demand, on_cluster
+from rankloop.cluster import connected, gpus_on_demand, job_command, on_cluster
 from rankloop.errors import ClusterError, ConfigError
 
 
@@ -132,3 +132,12 @@ def test_gpus_that_are_no_number_are_refused(monkeypatch):
     monkeypatch.setenv("RANKLOOP_GPUS", "-1")
     with pytest.raises(ConfigError, match="RANKLOOP_GPUS is '-1'"):
         gpus_on_demand()
+
+
+@pytest.mark.parametrize(
+    ("address", "begins"), [("", "python"), ("auto", "ray job submit --working-dir . -- python")]
+)
+def test_commands_are_for_a_shell_and_for_where_this_one_runs(monkeypatch, address, begins):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    uri = "s3://b/x?endpoint_override=h:1&scheme=http"
+    assert job_command("jobs/score.py", uri, "PHOTOS") == f"{begins} jobs/score.py '{uri}' PHOTOS"
