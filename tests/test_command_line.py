@@ -169,6 +169,16 @@ def test_a_reader_that_has_seen_enough_ends_the_job_quietly(reader, code, said):
     assert not (code == 141 and found.stderr)
 
 
+def run_script(script):
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
 def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
     script = (
         "import logging\n"
@@ -178,13 +188,7 @@ def test_no_password_is_in_a_log_or_in_the_report_of_a_bug():
         "    raise RuntimeError('s3://key:' + 'Canary@b/y') from OSError('h://me:' + 'Canary@z')\n"
         "run_job(job)"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
+    found = run_script(script)
     assert found.returncode == 1
     for text in ("slow: s3://b/x\n", "RuntimeError: s3://b/y\n", "OSError: h://z\n"):
         assert text in found.stderr
@@ -219,13 +223,7 @@ def test_no_password_is_in_what_is_said_of_a_log_line_that_cannot_be_shown():
         "    return 'results'\n"
         "run_job(job)"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
+    found = run_script(script)
     assert (found.returncode, found.stdout) == (0, "results\n")
     assert found.stderr == "a message of any cannot be shown: TypeError\n"
 
@@ -239,13 +237,7 @@ def test_no_name_in_a_log_moves_the_cursor():
         "    raise RuntimeError(chr(27) + '[2J')\n"
         "run_job(job)"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
+    found = run_script(script)
     assert r"slow: \x1b[2J.png" in found.stderr
     assert r"RuntimeError: \x1b[2J" in found.stderr
     assert "\x1b" not in found.stderr

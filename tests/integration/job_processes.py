@@ -66,3 +66,17 @@ def wait_for(process, text):
         if text in line:
             return
     pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
+
+
+def run_script(script: str) -> str:
+    """Run Python code to its end, which must be good, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(PYTHONPATH=str(ROOT / "platform")),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

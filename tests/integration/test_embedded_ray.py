@@ -1,11 +1,9 @@
 """Ray started within a process, as often as it likes, whose workers keep freed memory."""
 
 import platform
-import subprocess
-import sys
 
 import pytest
-from job_processes import ROOT, environment
+from job_processes import run_script
 
 pytestmark = pytest.mark.integration
 
@@ -43,25 +41,12 @@ with connected(1):
 """
 
 
-def _run(script: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(PYTHONPATH=str(ROOT / "platform")),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_a_process_may_start_ray_again_and_again():
-    assert _run(TWICE).count("FOUND 42") == 2
+    assert run_script(TWICE).count("FOUND 42") == 2
 
 
 @pytest.mark.skipif(not platform.libc_ver()[0].startswith("glibc"), reason="another C library")
 def test_workers_use_freed_memory_again():
-    found = dict(line.split() for line in _run(FAULTS).splitlines() if line[:1] in "HW")
+    found = dict(line.split() for line in run_script(FAULTS).splitlines() if line[:1] in "HW")
     assert int(found["HERE"]) > 1000
     assert int(found["WORKER"]) < 100

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from job_processes import ROOT, environment, wait_for
+from job_processes import ROOT, environment, run_script, wait_for
 
 from rankloop.images import encode
 from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
@@ -87,13 +87,4 @@ def test_it_is_said_what_is_waited_for(job, arguments, line, tmp_path):
 
 
 def test_a_worker_says_that_it_has_begun():
-    done = subprocess.run(
-        [sys.executable, "-c", BEGUN],
-        env=environment(PYTHONPATH=str(ROOT / "platform")),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("BEFORE False\nAFTER True True\n")
+    assert run_script(BEGUN).endswith("BEFORE False\nAFTER True True\n")
