@@ -58,6 +58,21 @@ def test_rows_that_are_being_made_are_not_waited_for(told):
     assert list(Waiting("1 GPU", told.append).for_first(rows(), begun)) == [1]
 
 
+def test_what_is_waited_for_again_is_said_again(told):
+    waits = [True]
+    with Waiting("1 GPU", told.append).looking(lambda: waits[0]):
+        time.sleep(0.3)
+        waits[0] = False
+        time.sleep(0.15)
+        said = len(told)
+        assert said
+        time.sleep(0.3)
+        assert len(told) == said
+        waits[0] = True
+        time.sleep(0.3)
+        assert len(told) > said
+
+
 def test_what_is_needed_in_words():
     assert needed(1.0, 0.5, "trial") == "1 GPU per trial"
     assert needed(0.0, 1, "trial") == "1 core per trial"

@@ -185,14 +185,14 @@ def _scans(data: bytes) -> tuple[int, int]:
         markers += 1
         if markers > MAX_MARKERS:
             raise ImageError(
-                f"its more than {MAX_MARKERS} markers are above the limit of {MAX_MARKERS}: save "
+                f"it has more markers than the limit of {MAX_MARKERS}: save "
                 "the image as a baseline JPEG without notes"
             )
         if kind == _START_OF_SCAN:
             count += 1
             if count > MAX_SCANS:
                 raise ImageError(
-                    f"its more than {MAX_SCANS} scans are above the limit of {MAX_SCANS}: save "
+                    f"it has more scans than the limit of {MAX_SCANS}: save "
                     "the image as a baseline JPEG"
                 )
             channels = channels or int.from_bytes(data[place + 2 : place + 3])

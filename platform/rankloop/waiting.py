@@ -37,24 +37,22 @@ class Waiting:
             self._tell(f"waiting for {self._needed}; {_cluster_now()}")
 
     @contextmanager
-    def until_called(
-        self, begun: Callable[[], bool] = lambda: False
-    ) -> Iterator[Callable[[], None]]:
-        """Look beside the block, until it calls what it is given or ends.
+    def looking(self, waits: Callable[[], bool]) -> Iterator[None]:
+        """Look every second beside the block.
 
         Args:
-            begun: asked before each look whether it is still waited for: not once it says so.
+            waits: says whether it is waited for.
         """
         over = threading.Event()
 
         def look() -> None:
-            while not over.wait(min(1.0, SECONDS)) and not begun():
-                self.look(True)
+            while not over.wait(min(1.0, SECONDS)):
+                self.look(waits())
 
         thread = threading.Thread(target=look, name="rankloop-waiting", daemon=True)
         thread.start()
         try:
-            yield over.set
+            yield
         finally:
             over.set()
             thread.join()
@@ -66,9 +64,10 @@ class Waiting:
             rows: to yield.
             begun: says whether any is being made.
         """
-        with self.until_called(begun) as have_one:
+        have_one = threading.Event()
+        with self.looking(lambda: not (have_one.is_set() or begun())):
             for row in rows:
-                have_one()
+                have_one.set()
                 yield row
 
 

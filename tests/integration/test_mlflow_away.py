@@ -120,3 +120,18 @@ def test_a_training_that_began_without_it(tmp_path):
     assert [step for step, _ in run["metrics"]["validation/srocc"]] == [10, 20, 30, 40]
     assert [step for step, _ in run["metrics"]["loss/ranking"]] == list(range(1, 41))
     assert {"plots", "result.json"} <= set(run["files"])
+
+
+def test_a_training_without_it_says_what_the_pages_lack(tmp_path):
+    port = free_port()
+    arguments = ("--smoke", "--steps", "40", "--evaluate-every", "10")
+    output, _ = finish(job("train.py", tmp_path / "results", port, *arguments))
+    lacks = "MLflow lacks some of this: run the same command again when it works"
+    assert lacks in output
+    with mlflow_server(tmp_path / "server", port) as url:
+        output, _ = finish(job("train.py", tmp_path / "results", port, *arguments))
+        (run,) = pages(url).values()
+    assert lacks not in output
+    assert run["status"] == "FINISHED"
+    assert [step for step, _ in run["metrics"]["validation/srocc"]] == [10, 20, 30, 40]
+    assert {"plots", "result.json"} <= set(run["files"])

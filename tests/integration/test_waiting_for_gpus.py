@@ -1,4 +1,4 @@
-"""Jobs on a cluster whose GPUs never come say what they wait for."""
+"""Jobs on a cluster whose GPUs or hosts are not there say what they wait for."""
 
 import os
 import signal
@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from job_processes import ROOT, environment, run_script, wait_for
+from job_processes import ROOT, environment, finish, run_script, wait_for
+from ray.cluster_utils import Cluster
 
 from rankloop.images import encode
 from rankloop.methods.ssranking import SSRANKING, SSRankingConfig
@@ -52,6 +53,18 @@ def _scorer_and_photos(folder):
         (folder / "photos" / f"{i}.png").write_bytes(encode(pixels))
 
 
+def _started(folder, job, *arguments, **variables):
+    return subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, str(ROOT), job, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(**variables),
+        cwd=folder,
+        start_new_session=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("job", "arguments", "line"),
     [
@@ -66,15 +79,7 @@ def _scorer_and_photos(folder):
 )
 def test_it_is_said_what_is_waited_for(job, arguments, line, tmp_path):
     _scorer_and_photos(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, str(ROOT), job, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(RANKLOOP_GPUS="2"),
-        cwd=tmp_path,
-        start_new_session=True,
-    )
+    process = _started(tmp_path, job, *arguments, RANKLOOP_GPUS="2")
     for _ in range(2):
         wait_for(process, line)
     process.send_signal(signal.SIGINT)
@@ -84,6 +89,22 @@ def test_it_is_said_what_is_waited_for(job, arguments, line, tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, output
+
+
+def test_a_training_that_lost_its_only_worker_says_what_it_waits_for(tmp_path):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        host = cluster.add_node(num_cpus=1)
+        arguments = ("train.py", "--smoke", "--steps", "2000")
+        process = _started(tmp_path, *arguments, RAY_ADDRESS=cluster.address)
+        wait_for(process, "step 200 of 2000")
+        cluster.remove_node(host, allow_graceful=False)
+        wait_for(process, "waiting for 1 core per worker; the cluster has 0 GPUs and 0 cores now")
+        cluster.add_node(num_cpus=1)
+        output, _ = finish(process)
+    finally:
+        cluster.shutdown()
+    assert "test (labels: synthetic" in output
 
 
 def test_a_worker_says_that_it_has_begun():

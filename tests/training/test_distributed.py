@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from rankloop.storage import open_folder
 from rankloop.training import network, worker_starts
 from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import SCRATCH, _listen, train_distributed
-from rankloop.training.distributed_worker import Sharing
+from rankloop.training.distributed_worker import Sharing, Starting
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.network import AddressedTorchConfig
 
@@ -193,10 +194,19 @@ def test_workers_that_never_find_each_other_end_the_training(run, tmp_path, monk
 def test_the_listener_tells_messages_apart():
     messages: Queue[object] = Queue()
     report = Report(4, {"srocc": 0.5}, {})
-    for message in (Sharing(2), 2, report, 7, Sharing(1), None):
+    for message in (Starting(), Sharing(2), 2, report, Starting(), 7, Sharing(1), None):
         messages.put(message)
-    reports, steps, workers = [], [], []
-    _listen(messages, reports.append, steps.append, workers.append, [])
+    reports, steps, workers, training = [], [], [], threading.Event()
+    _listen(
+        messages,
+        reports.append,
+        lambda step: steps.append((step, training.is_set())),
+        workers.append,
+        training,
+        [],
+    )
     assert reports == [report]
-    assert steps == [2, 7]
+    # What the first worker had under way still comes when its host is lost.
+    assert steps == [(2, True), (7, False)]
     assert workers == [2, 1]
+    assert training.is_set()

@@ -1,6 +1,7 @@
 """Workers find room on any cluster, share one folder, and their watcher may fail."""
 
 import queue
+import threading
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_an_error_of_the_watcher_is_kept_and_later_reports_still_come():
     def count(number):
         raise BrokenPipeError("nobody counts, either")
 
-    distributed._listen(messages, watch, count, count, failures)
+    distributed._listen(messages, watch, count, count, threading.Event(), failures)
     assert seen == reports
     *others, (error, tried_again) = failures
     assert [str(one) for one, _ in others] == ["nobody counts, either"] * 2
@@ -61,7 +62,7 @@ def test_what_is_tried_again_is_said(caplog):
     messages, failures = queue.Queue(), []
     messages.put(("TrainingError", "Traceback ...\nOSError: s3://me:secret@b is gone", True))
     messages.put(None)
-    distributed._listen(messages, print, print, print, failures)
+    distributed._listen(messages, print, print, print, threading.Event(), failures)
     assert "tried again: OSError: s3://b is gone" in caplog.text
     assert "secret" not in caplog.text
     assert len(failures) == 1

@@ -15,7 +15,7 @@ from ray.train.v2._internal.util import invoke_context_managers
 
 from rankloop.errors import TrainingError
 from rankloop.training.attempts import MOST_FAILURES
-from rankloop.training.worker_starts import CountedStarts, failure_config
+from rankloop.training.worker_starts import WorkerStarts, failure_config
 
 RETRY, RAISE = FailureDecision.RETRY, FailureDecision.RAISE
 
@@ -28,7 +28,7 @@ def policy():
 @pytest.fixture
 def start(policy):
     """Let a start end with an error, or well; return Train's decision."""
-    callback = CountedStarts()
+    callback = WorkerStarts(lambda: None)
 
     def start(error=None):
         try:
@@ -70,6 +70,15 @@ def test_workers_that_are_lost_in_their_start_again_and_again_end_the_training(s
     assert isinstance(error, TrainingError)
     assert f"lost {MOST_FAILURES + 1} times in a row" in str(error)
     assert "its host is gone" in str(error)
+
+
+def test_every_start_is_told_of_before_it_has_room():
+    told = []
+    callback = WorkerStarts(lambda: told.append("starts"))
+    for _ in range(2):
+        with callback.on_worker_group_start():
+            told.append("has room")
+    assert told == ["starts", "has room"] * 2
 
 
 def test_a_start_that_went_well_makes_good_those_before_it(start):

@@ -39,7 +39,7 @@ def _forgiving(
         if not run_id:
             return
         if self.is_away:
-            self._lose(run_id, action.__name__)
+            self.lose(run_id, action.__name__)
             return
         try:
             action(self, self._opened(run_id), *args, **kwargs)
@@ -47,7 +47,7 @@ def _forgiving(
         except Exception as error:
             # Some of it may have arrived.
             self._steps.pop(self._ids.get(run_id, run_id), None)
-            self._lose(run_id, action.__name__)
+            self.lose(run_id, action.__name__)
             self._server.failed(error)
 
     return attempt
@@ -159,7 +159,7 @@ class Tracking:
             if self._server.is_gone(error):
                 # Once more when it is back.
                 raise
-            self._lose(run, "start_run")
+            self.lose(run, "start_run")
             self._server.failed(error)
         del self._unopened[run]
         self._ids[run] = run_id
@@ -167,11 +167,18 @@ class Tracking:
             self._lost.setdefault(run_id, set()).update(self._lost.pop(run))
         return run_id
 
-    def _lose(self, run: str, what: str) -> None:
+    def lose(self, run: str, what: str) -> None:
+        """Take in that MLflow lacks something of a run; see `lost`.
+
+        Args:
+            run: its id or stand-in.
+            what: name of the method whose call failed, or what else is missing.
+        """
         self._lost.setdefault(self._ids.get(run, run), set()).add(what)
 
     def lost(self, run: str) -> set[str]:
-        """Return the names of the methods here of which a call about a run failed or was left out.
+        """Return the names of the methods here of which a call about a run failed or was left out,
+        and what else `lose` was told of.
 
         MLflow may lack what they sent, until that is sent again: see `forget_lost`.
         """

@@ -19,7 +19,7 @@ from rankloop.shown import last_line
 from rankloop.storage import Folder
 from rankloop.streams.batches import plain_batches, worker_items
 from rankloop.training.attempts import forget_attempts
-from rankloop.training.distributed_worker import Sharing, work
+from rankloop.training.distributed_worker import Sharing, Starting, work
 from rankloop.training.loop import Report, Schedule, train
 from rankloop.waiting import Waiting, needed
 
@@ -67,7 +67,7 @@ def train_distributed(
         on_report: told in this process of every evaluation; after a restart of past ones again.
         on_step: told every few seconds how many steps are done.
         on_workers: told how many workers train, whenever that many begin.
-        on_wait: told every minute what is waited for, until a first worker begins.
+        on_wait: told every minute what is waited for, while no worker can begin, or begin again.
 
     Raises:
         TrainingError: the loss is NaN, or workers were lost again and again at the same step, in
@@ -102,7 +102,7 @@ def train_distributed(
     from ray.util.queue import Queue
 
     from rankloop.training.network import AddressedTorchConfig
-    from rankloop.training.worker_starts import CountedStarts, failure_config
+    from rankloop.training.worker_starts import WorkerStarts, failure_config
 
     messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -141,25 +141,21 @@ def train_distributed(
             storage_path=(folder / SCRATCH).path,
             storage_filesystem=folder.filesystem,
             failure_config=failure_config(),
-            callbacks=[CountedStarts()],
+            callbacks=[WorkerStarts(lambda: messages.actor.put.remote(Starting()))],
         ),
     )
     failures: list[tuple[Exception, bool]] = []
     survived = False
+    training = threading.Event()
+    listener = threading.Thread(
+        target=_listen,
+        args=(messages, on_report, on_step, on_workers, training, failures),
+        daemon=True,
+    )
+    listener.start()
     waiting = Waiting(needed(float(use_gpu), cpus, "worker"), on_wait)
     try:
-        with waiting.until_called() as begun:
-
-            def count_workers(found: int) -> None:
-                begun()
-                on_workers(found)
-
-            listener = threading.Thread(
-                target=_listen,
-                args=(messages, on_report, on_step, count_workers, failures),
-                daemon=True,
-            )
-            listener.start()
+        with waiting.looking(lambda: not training.is_set()):
             _fit(trainer)
         survived = True
     except Exception as error:
@@ -242,13 +238,17 @@ def _listen(
     on_report: Callable[[Report], Any],
     on_step: Callable[[int], None],
     on_workers: Callable[[int], None],
+    training: threading.Event,
     failures: list[Any],
 ) -> None:
     while (message := messages.get()) is not None:
         try:
             if isinstance(message, int):
                 on_step(message)
+            elif isinstance(message, Starting):
+                training.clear()
             elif isinstance(message, Sharing):
+                training.set()
                 on_workers(message.workers)
             elif isinstance(message, Report):
                 on_report(message)

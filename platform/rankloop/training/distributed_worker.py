@@ -19,6 +19,11 @@ from rankloop.training.loop import Worker, train
 
 
 @dataclass(frozen=True)
+class Starting:
+    """What is said when Train looks for room for workers, also for those that go on after loss."""
+
+
+@dataclass(frozen=True)
 class Sharing:
     """What the first worker says when it begins: how many share the steps."""
 

@@ -174,8 +174,9 @@ def _log_model(
 ) -> None:
     from rankloop.scoring.mlflow_model import log_scorer
 
-    run_id = tracking.run_id(run_id)
-    if not run_id:
+    open_id = tracking.run_id(run_id)
+    if not open_id:
+        tracking.lose(run_id, "model")
         return
     rows = np.concatenate([found.images for found in final.evaluations.values()])
     example = encode(data.load(int(rows[0])))
@@ -186,7 +187,8 @@ def _log_model(
                 if checkpoint.is_local
                 else checkpoint.fetch(Path(scratch) / "checkpoint")
             )
-            log_scorer(tracking.store, run_id, local, example, registered=registered)
+            log_scorer(tracking.store, open_id, local, example, registered=registered)
     except Exception as error:
         # MLflow is a view: the checkpoint folder holds the model whatever happens to it.
+        tracking.lose(run_id, "model")
         _log.warning("the model could not be logged to MLflow: %s", first_line(error))

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rankloop.cluster import connected, data_workers_per_gpu, gpus_per_run
@@ -42,13 +43,15 @@ def run_training(
     """
     with locked(folder), connected():
         tracking = open_tracking(storage)
-        run_id = tracking.start_run(
+        open_run = partial(
+            tracking.start_run,
             method.name,
             f"train {folder.name}",
             key=str(folder),
             params={**config.model_dump(mode="json"), "seed": seed},
             tags=data_tags(prepared.data.dataset),
         )
+        run_id = open_run()
         # Workers' warnings do not reach the terminal: a damaged checkpoint is named from here.
         last = load_latest(folder / "checkpoints")
         if last is not None:
@@ -99,7 +102,11 @@ def run_training(
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
             # MLflow may have been away when they were made; it is sent what it lacks.
-            if "log_files" in tracking.lost(run_id):
+            lost = tracking.lost(run_id)
+            tracking.forget_lost(run_id)
+            if "start_run" in lost:
+                open_run()
+            if "log_files" in lost:
                 tracking.log_files(run_id, folder, pictures)
             for past in past_reports(final.checkpoint):
                 tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
@@ -119,7 +126,7 @@ def run_training(
             )
             print("drawing figures and logging the model", flush=True)
             _track(method, tracking, run_id, folder, prepared, final, metrics)
-        return result
+        return {**result, "mlflow_lacks": bool(tracking.lost(run_id))}
 
 
 def _first_batch_pictures(

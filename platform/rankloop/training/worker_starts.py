@@ -1,6 +1,6 @@
-"""How often Ray Train starts a training's workers again."""
+"""Ray Train's starts of a training's workers: told of, and counted where the workers are lost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ray.train import FailureConfig
@@ -16,25 +16,30 @@ def failure_config() -> FailureConfig:
 
     Train gives up a start for which there is no room after a minute, and counts that as a failure
     of its controller, for good; so it does where workers are lost in their start, which
-    `CountedStarts` counts instead.
+    `WorkerStarts` counts instead.
     """
     return FailureConfig(max_failures=MOST_FAILURES, controller_failure_limit=-1)
 
 
-class CountedStarts(WorkerGroupCallback):
-    """Ends a training whose workers are lost in their start, after MOST_FAILURES times in a row.
+class WorkerStarts(WorkerGroupCallback):
+    """Tells of starts, and ends a training whose workers are lost in MOST_FAILURES in a row.
+
+    Args:
+        on_start: called in Train's controller before it looks for room for workers.
 
     Raises:
         TrainingError: in Train's controller, which tries nothing again after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[], object]) -> None:
+        self._on_start = on_start
         self._most = MOST_FAILURES
         self._lost = 0
 
     @contextmanager
     def on_worker_group_start(self) -> Iterator[None]:
-        """Count a start; one that found no room counts for nothing."""
+        """Tell of a start, and count it; one that found no room counts for nothing."""
+        self._on_start()
         try:
             yield
         except WorkerGroupStartupFailedError as error:
