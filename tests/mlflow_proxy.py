@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Path and body of a call to the status that it is refused with; 0 lets it pass.
+# A call that is left without an answer until its client gives up.
+SILENT = -1
+# Path and body of a call to the status that it is refused with, or SILENT; 0 lets it pass.
 Refuse = Callable[[str, bytes], int]
 
 
@@ -18,7 +20,11 @@ def mlflow_proxy(url: str, refuse: Refuse) -> Iterator[str]:
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if status := refuse(self.path, body):
+            status = refuse(self.path, body)
+            if status == SILENT:
+                self.rfile.read(1)
+                return
+            if status:
                 self._answer(status, b"refused")
                 return
             # A body makes a POST of a GET.
@@ -43,6 +49,8 @@ def mlflow_proxy(url: str, refuse: Refuse) -> Iterator[str]:
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if status >= 500:
+                self.send_header("Retry-After", "30")
             self.end_headers()
             self.wfile.write(body)
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -133,13 +134,69 @@ def beating(folder):
     thread.join()
 
 
-def test_a_holder_that_gives_a_sign_of_life_is_not_waited_for(folder, beating, monkeypatch, caplog):
+def test_a_holder_that_beats_twice_is_not_waited_for(folder, beating, monkeypatch, caplog):
     monkeypatch.setenv("RANKLOOP_PATIENCE", "400")
     begun = time.monotonic()
     with pytest.raises(LockedError, match=r"on elsewhere.*ends by itself in \d+ s"):
         takes(folder)
-    assert 1.0 < time.monotonic() - begun < 60.0
+    assert 3.0 < time.monotonic() - begun < 60.0
+    assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("waiting 400 s at most: another driver")
+
+
+@pytest.fixture
+def later(folder):
+    """Writes the lock of a driver on another host, by its id, in 1.5 s."""
+    timers = []
+
+    def write(holder):
+        timers.append(threading.Timer(1.5, lock_of, (folder,), {"host": "elsewhere", "id": holder}))
+        timers[-1].start()
+
+    yield write
+    for timer in timers:
+        timer.join()
+
+
+def test_a_holder_that_is_ended_after_its_last_beat_is_waited_for(folder, later, monkeypatch):
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "60")
+    monkeypatch.setattr(locking, "STALE_SECONDS", 4.0)
+    lock_of(folder, host="elsewhere", id="former")
+    later("former")
+    begun = time.monotonic()
+    assert takes(folder)
+    assert time.monotonic() - begun > 5.0
+
+
+def test_another_that_took_the_lock_meanwhile_is_not_waited_for(folder, later, monkeypatch):
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "60")
+    lock_of(folder, host="elsewhere", id="former")
+    later("another")
+    begun = time.monotonic()
+    with pytest.raises(LockedError, match="on elsewhere"):
+        takes(folder)
+    assert time.monotonic() - begun < 30.0
+
+
+def test_a_lock_that_is_gone_each_time_is_tried_again(monkeypatch, caplog):
+    """Others remove the dead holder's lock that all saw, and with it each of ours."""
+    bucket = open_folder("memory://gone/run")
+    removals = iter([True] * 4)
+    is_mine = locking._is_mine
+
+    def removed(folder, mine):
+        if next(removals, False):
+            folder.remove(LOCK_NAME)
+        return is_mine(folder, mine)
+
+    monkeypatch.setattr(locking, "_is_mine", removed)
+    with pytest.raises(LockedError, match=r"another driver took .* just now"):
+        takes(bucket)
+    removals = iter([True] * 4)
+    monkeypatch.setenv("RANKLOOP_PATIENCE", "60")
+    assert takes(bucket)
+    (line,) = caplog.messages
+    assert re.match(r"waiting \d+ s at most: another driver took .* just now", line)
 
 
 def test_a_holder_that_is_being_ended_is_waited_for_though_it_beats(folder, beating):

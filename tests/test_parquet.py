@@ -76,6 +76,31 @@ def test_what_takes_little_room_only_in_the_file_is_refused(column, noted):
     assert read_within(data, columns=["y"], max_bytes=16 * 2**20).num_rows == len(column)
 
 
+def test_only_columns_that_hold_text_are_read_twice(monkeypatch):
+    table = pa.table(
+        {
+            "numbers": [[1.0, 2.0]] * 3,
+            "names": [["a"]] * 3,
+            "more": [{"a": 1, "b": "c"}] * 3,
+            "digests": _times(b"abc", 3, pa.binary(3)),
+        }
+    )
+    asked = []
+
+    class Noting(pq.ParquetFile):
+        def read(self, columns):
+            asked.append(columns)
+            return super().read(columns=columns)
+
+    monkeypatch.setattr(pq, "ParquetFile", Noting)
+    assert read_within(_file(table)).equals(table)
+    assert asked == [["names", "more"], table.column_names]
+    asked.clear()
+    numbers = table.select(["numbers", "digests"])
+    assert read_within(_file(numbers)).equals(numbers)
+    assert asked == [["numbers", "digests"]]
+
+
 def test_rows_are_counted():
     data = _file(pa.table({"x": _times("", 1_001)}))
     with pytest.raises(ValueError, match="its 1001 rows are above the limit of 1000: split it"):

@@ -31,8 +31,8 @@ LOCK_NAME = "lock.json"
 HEARTBEAT_SECONDS = 30.0
 # A driver on another host counts as dead once its heartbeat is older than this.
 STALE_SECONDS = 300.0
-# Seconds that a holder is waited for that gives no sign of life: set where a lost job is started
-# again by itself, on another host, before its former lock has ended.
+# Seconds that a holder is waited for that beats once at most: set where a lost job is started again
+# by itself, on another host, before its former lock has ended.
 PATIENCE_VARIABLE = "RANKLOOP_PATIENCE"
 _SECONDS_BETWEEN_TRIES = 1.0
 # What filesystems answer that lack file locks or hard links (NFS without lockd, FUSE, SMB).
@@ -51,7 +51,8 @@ def locked(folder: Folder, *, patience: float = 0.0) -> Iterator[None]:
     Args:
         folder: to hold.
         patience: seconds to wait for a holder whatever it does: one that is being ended, say, may
-            beat once more. RANKLOOP_PATIENCE, if that is more, is for one that does not beat.
+            beat once more. RANKLOOP_PATIENCE, if that is more, is for one that beats once at most:
+            who beats twice, within 90 s, is alive.
 
     Raises:
         LockedError: another live driver holds it.
@@ -86,25 +87,34 @@ def _given_patience() -> float:
 
 def _hold(folder: Folder, mine: dict[str, Any], patience: float, for_silent: float) -> None:
     begun = time.monotonic()
-    first: dict[str, Any] | None = None
+    seen: dict[str, Any] | None = None
+    signs = 0
     while True:
         with explained(f"lock {folder}"):
             holder = patiently(f"lock {folder}", lambda: _acquire(folder, mine))
         if holder is None:
             return
-        # A beat since, or another driver: somebody lives, and will not go away soon.
-        silent = first is None or holder == first
-        left = max(patience, for_silent if silent else 0.0) - (time.monotonic() - begun)
-        error = LockedError(
-            f"another driver (process {holder['pid']} on {holder['host']}) is at work in "
-            f"{folder}: wait for it, stop it, or give another --storage{_until_stale(holder)}"
-        )
+        if seen and holder and holder != seen:
+            # One beat may be the last of a driver that is being ended. Who beats twice, or took
+            # the lock meanwhile, lives and will not go away soon.
+            signs += 1 if holder.get("id") == seen.get("id") else 2
+        left = max(patience, for_silent if signs < 2 else 0.0) - (time.monotonic() - begun)
+        error = _refusal(folder, holder)
         if left <= 0.0:
             raise error
-        if first is None:
+        if seen is None:
             _log.warning("waiting %.0f s at most: %s", left, error)
-            first = holder
+        seen = holder
         time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _refusal(folder: Folder, holder: dict[str, Any]) -> LockedError:
+    if not holder:
+        return LockedError(f"another driver took {folder} just now: wait for it or stop it")
+    return LockedError(
+        f"another driver (process {holder['pid']} on {holder['host']}) is at work in {folder}: "
+        f"wait for it, stop it, or give another --storage{_until_stale(holder)}"
+    )
 
 
 def _identity() -> dict[str, Any]:
@@ -149,7 +159,10 @@ def _acquire(folder: Folder, mine: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _take(folder: Folder, mine: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the live driver that holds the folder; None if it is this one now."""
+    """Return the live driver that holds the folder; None if it is this one now.
+
+    Empty where the lock was another's, or gone, each time that this one was about to have it.
+    """
     for _ in range(3):
         if _create(folder, mine):
             return None
@@ -167,7 +180,7 @@ def _take(folder: Folder, mine: dict[str, Any]) -> dict[str, Any] | None:
         if _alive(holder):
             return holder
         folder.remove(LOCK_NAME)
-    raise LockedError(f"another driver took {folder} just now: wait for it or stop it")
+    return {}
 
 
 def _create(folder: Folder, mine: dict[str, Any]) -> bool:

@@ -47,7 +47,7 @@ def read_within(
             f"its {file.metadata.num_rows} rows are above the limit of {max_rows}: split it"
         )
     _check(_stated_bytes(file.metadata, schema.names), max_bytes)
-    _check(_bytes_of_texts(data, schema.names), max_bytes)
+    _check(_bytes_of_texts(data, file.schema, schema.names), max_bytes)
     return file.read(columns=schema.names)
 
 
@@ -66,17 +66,25 @@ def _stated_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
         for place in range(group.num_columns):
             column = group.column(place)
             path = column.path_in_schema
-            if any(path == name or path.startswith(f"{name}.") for name in names):
+            if any(_is_in(path, name) for name in names):
                 # Of a width of its own are long numbers, and bytes of one length.
                 width = max(_BYTES_PER_VALUE, metadata.schema.column(place).length)
                 total += max(column.total_uncompressed_size, width * column.num_values)
     return total
 
 
-def _bytes_of_texts(data: bytes, names: Sequence[str]) -> int:
+def _is_in(path: str, name: str) -> bool:
+    """Return whether a column of the file, such as "a.list.element", is the table's or in it."""
+    return path == name or path.startswith(f"{name}.")
+
+
+def _bytes_of_texts(data: bytes, schema: pq.ParquetSchema, names: Sequence[str]) -> int:
     """Return what the text of some columns takes; read so that what repeats is there once."""
-    leaves = pq.ParquetFile(io.BytesIO(data)).schema
-    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    # All else has a width that is known without reading it.
+    texts = [leaf.path for leaf in schema if leaf.physical_type == "BYTE_ARRAY"]
+    names = [name for name in names if any(_is_in(text, name) for text in texts)]
+    if not names:
+        return 0
     table = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts).read(columns=names)
     return sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
 

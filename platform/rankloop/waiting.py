@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from rankloop.cluster import beside_driver
 
@@ -74,21 +74,47 @@ class Waiting:
 class Begun:
     """Whether any of Ray's workers has begun: it says so, and the driver asks.
 
-    What is free says nothing of that: work that has begun takes all there is.
+    What is free says nothing of that: work that has begun takes all there is. An actor keeps what
+    is said, until the block ends; without it nothing fails.
     """
 
     def __init__(self) -> None:
-        from ray.util.queue import Queue
+        import ray
 
-        self._said = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
+        options = {"num_cpus": 0, "scheduling_strategy": beside_driver()}
+        self._said = ray.remote(_Said).options(**options).remote()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not waited for either, and no error where the actor is gone.
+        self._said.__ray_terminate__.remote()
 
     def say(self) -> None:
-        """Say that a worker has begun; in that worker."""
-        self._said.put(True)
+        """Say that a worker has begun; in that worker, which does not wait for an answer."""
+        self._said.say.remote()
 
     def __call__(self) -> bool:
-        """Return whether any has."""
-        return bool(self._said.size())
+        """Return whether any has; true also where it can no longer be known."""
+        import ray
+        from ray.exceptions import RayActorError
+
+        try:
+            return bool(ray.get(self._said.is_said.remote()))
+        except RayActorError:
+            return True
+
+
+class _Said:
+    def __init__(self) -> None:
+        self._is = False
+
+    def say(self) -> None:
+        self._is = True
+
+    def is_said(self) -> bool:
+        return self._is
 
 
 def needed(gpus: float, cpus: float, each: str) -> str:

@@ -29,15 +29,35 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 BEGUN = """
+import time
 from rankloop.cluster import connected
 from rankloop.waiting import Begun
 import ray
 
+say = ray.remote(lambda begun: begun.say())
+
+def within(seconds, happened):
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.1)
+    return happened()
+
+def gone(begun):
+    try:
+        return ray.get(begun._said.is_said.remote()) is None
+    except ray.exceptions.RayActorError:
+        return True
+
 with connected(1):
-    begun = Begun()
-    print("BEFORE", begun())
-    ray.get(ray.remote(lambda begun: begun.say()).remote(begun))
-    print("AFTER", begun(), begun())
+    with Begun() as begun:
+        print("BEFORE", begun(), flush=True)
+        ray.get(say.remote(begun))
+        print("AFTER", within(60, begun), begun(), flush=True)
+    print("ENDED", within(60, lambda: gone(begun)), flush=True)
+    with Begun() as lost:
+        print("NEW", lost(), flush=True)
+        ray.kill(lost._said)
+        print("LOST", within(60, lost), ray.get(say.remote(lost)), flush=True)
 """
 
 
@@ -91,16 +111,17 @@ def test_it_is_said_what_is_waited_for(job, arguments, line, tmp_path):
     assert process.returncode == 130, output
 
 
-def test_a_training_that_lost_its_only_worker_says_what_it_waits_for(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_lost_its_only_host_says_what_it_waits_for(workers, tmp_path):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        host = cluster.add_node(num_cpus=1)
-        arguments = ("train.py", "--smoke", "--steps", "2000")
-        process = _started(tmp_path, *arguments, RAY_ADDRESS=cluster.address)
+        host = cluster.add_node(num_cpus=workers)
+        arguments = ("--steps", "2000", "--workers", str(workers), "--storage", str(tmp_path))
+        process = _started(tmp_path, "train.py", "--smoke", *arguments, RAY_ADDRESS=cluster.address)
         wait_for(process, "step 200 of 2000")
         cluster.remove_node(host, allow_graceful=False)
         wait_for(process, "waiting for 1 core per worker; the cluster has 0 GPUs and 0 cores now")
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=workers)
         output, _ = finish(process)
     finally:
         cluster.shutdown()
@@ -108,4 +129,5 @@ def test_a_training_that_lost_its_only_worker_says_what_it_waits_for(tmp_path):
 
 
 def test_a_worker_says_that_it_has_begun():
-    assert run_script(BEGUN).endswith("BEFORE False\nAFTER True True\n")
+    output = run_script(BEGUN)
+    assert output.endswith("BEFORE False\nAFTER True True\nENDED True\nNEW False\nLOST True None\n")

@@ -11,7 +11,7 @@ import requests
 from rankloop.errors import StorageError
 from rankloop.storage import open_folder
 from rankloop.tracking import open_tracking, opening
-from rankloop.tracking.away import is_away, is_unreachable
+from rankloop.tracking.away import is_away
 
 
 def client_of(uri: str):
@@ -111,26 +111,6 @@ def test_what_is_waited_for(error, away):
     # As where MLflow catches one and raises another.
     raised.__context__ = error
     assert is_away(raised) == away
-
-
-@pytest.mark.parametrize(
-    ("error", "unreachable"),
-    [
-        (requests.ConnectionError("refused"), True),
-        (requests.Timeout("read timed out"), True),
-        (requests.exceptions.RetryError("too many 503 error responses"), True),
-        (requests.exceptions.RetryError("too many 500 error responses"), False),
-        (RuntimeError("API request failed with error code 504 != 200"), True),
-        (RuntimeError("API request failed with error code 500 != 200"), False),
-        # Of a bucket that the client writes to.
-        (ConnectionRefusedError("refused"), False),
-    ],
-)
-def test_what_may_be_of_one_call_alone(error, unreachable):
-    raised = RuntimeError("API request failed")
-    raised.__context__ = error
-    assert is_away(raised)
-    assert is_unreachable(raised) == unreachable
 
 
 @pytest.mark.integration

@@ -187,7 +187,7 @@ def test_workers_that_never_find_each_other_end_the_training(run, tmp_path, monk
     monkeypatch.setattr(worker_starts, "MOST_FAILURES", 1)
     monkeypatch.setattr(network, "AddressedTorchConfig", LostConfig)
     # It takes every core: a start that left its own to nobody would leave none for the next.
-    with pytest.raises(TrainingError, match=r"lost 2 times in a row .*did not find each other"):
+    with pytest.raises(TrainingError, match=r"lost 2 times in their start, at last: .* nowhere"):
         run(tmp_path, 1)
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from rankloop.errors import StorageError, TrainingError
+from rankloop.errors import DataError, StorageError, TrainingError
 from rankloop.methods.ssranking import SSRANKING
 from rankloop.storage import open_folder
 from rankloop.streams.batches import plain_batches
@@ -103,21 +103,45 @@ def test_what_was_tried_again_in_vain_is_named():
     bug = TrainingError("Traceback ...\nTypeError: no such argument")
     ended = TrainingError("workers were lost 4 times")
     with pytest.raises(TrainingError, match="4 times; the last time with: TypeError: no such"):
-        distributed._raise_last([(bug, True), (bug, True), (ended, False)], survived=True)
+        distributed._raise_last([(bug, True), (bug, True), (ended, False)], None)
     with pytest.raises(TrainingError, match=r"^workers were lost 4 times$"):
-        distributed._raise_last([(ended, False)], survived=True)
+        distributed._raise_last([(ended, False)], None)
+    gone = RuntimeError("workers were lost 101 times")
+    with pytest.raises(TrainingError, match=r"on its workers: .* 101 times; the last time with: T"):
+        distributed._raise_last([(bug, True)], gone)
     # Over the next time: no failure.
-    distributed._raise_last([(bug, True)], survived=True)
+    distributed._raise_last([(bug, True)], None)
 
 
-@pytest.mark.parametrize("survived", [True, False])
-def test_of_several_failures_the_one_that_ended_the_run_is_raised(survived):
+@pytest.mark.parametrize("failed", [None, RuntimeError("workers were lost")])
+def test_of_several_failures_the_one_that_ended_the_run_is_raised(failed):
     passing = StorageError("the bucket is away")
     ended = TrainingError("the loss is NaN")
     watcher = BrokenPipeError("nobody reads our progress")
     failures = [(watcher, False), (passing, True), (ended, False)]
     with pytest.raises(TrainingError, match=r"^the loss is NaN"):
-        distributed._raise_last(failures, survived)
+        distributed._raise_last(failures, failed)
+
+
+def test_what_was_overcome_is_no_cause_of_what_comes_later():
+    messages, failures = queue.Queue(), []
+    for message in (
+        ("StorageError", "the bucket is away", True),
+        Sharing(2),
+        ("DataError", "no image can be read", False),
+        None,
+    ):
+        messages.put(message)
+    distributed._listen(messages, print, print, print, threading.Event(), failures)
+    with pytest.raises(DataError, match=r"^no image can be read$"):
+        distributed._raise_last(failures, None)
+    messages.put(("StorageError", "the bucket is away", True))
+    messages.put(Sharing(2))
+    messages.put(None)
+    del failures[:]
+    distributed._listen(messages, print, print, print, threading.Event(), failures)
+    with pytest.raises(TrainingError, match=r"on its workers: they are gone$"):
+        distributed._raise_last(failures, RuntimeError("they are gone"))
 
 
 def test_workers_that_make_their_rows_themselves_take_all_there_is():

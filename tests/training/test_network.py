@@ -1,11 +1,9 @@
 import os
 import socket
 
-import pytest
 import ray
-from ray.exceptions import RayActorError, RayTaskError
 
-from rankloop.training.network import AddressedTorchConfig, interface_of, use_own_interface
+from rankloop.training.network import interface_of, use_own_interface
 
 
 def test_the_interface_of_an_address():
@@ -22,28 +20,3 @@ def test_an_interface_that_the_user_chose_is_kept(monkeypatch):
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
     use_own_interface()
     assert os.environ["GLOO_SOCKET_IFNAME"] == interface_of("127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    "gone",
-    [
-        RayTaskError("setup", "Traceback\nDistNetworkError: failed to connect", OSError("gone")),
-        RayActorError(error_msg="its host is gone"),
-    ],
-)
-def test_workers_that_do_not_find_each_other_are_started_again(gone):
-    """Train starts a group again where a worker was lost, not for what one of them raised."""
-    left = []
-
-    class Group:
-        def execute(self, function):
-            raise gone
-
-        def abort(self):
-            left.append(self)
-
-    config, group = AddressedTorchConfig(), Group()
-    with pytest.raises(RayActorError, match="did not find each other") as refused:
-        config.backend_cls().on_start(group, config)
-    assert refused.value.__cause__ is gone
-    assert left == [group]

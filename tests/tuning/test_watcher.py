@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 
 from mlflow_proxy import mlflow_proxy
 from mlflow_server import free_port, mlflow_server
+from rankloop.errors import StorageError
 from rankloop.methods import find_method
 from rankloop.metrics import compared_value
 from rankloop.storage import open_folder
@@ -65,8 +66,8 @@ def watch(context, monkeypatch, tmp_path):
     return begin
 
 
-def train_watched(context, watcher, run):
-    """Train a run as `train_runs` does, in this process."""
+def train_watched(context, watcher, run, fails=False):
+    """Train a run as `train_runs` does, in this process; it may fail after an evaluation."""
     config = run.as_config()
     result = {}
 
@@ -74,7 +75,7 @@ def train_watched(context, watcher, run):
         result.update({STEP: found.step, VALUE: compared_value("srocc", found.metrics)})
         result.update({"metrics": found.metrics, "losses": list(found.losses.items())})
         watcher.reported(config, result)
-        return True
+        return not fails
 
     watcher.started(config)
     train(
@@ -87,7 +88,7 @@ def train_watched(context, watcher, run):
         open_streams=partial(plain_batches, reads_at_once=1),
         on_report=report,
     )
-    watcher.ended(config, result)
+    watcher.ended(config, {**result, "error": "out of memory"} if fails else result)
 
 
 def pages(server, watcher):
@@ -105,6 +106,13 @@ def pages(server, watcher):
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
         found[name] = run.info.status, COMPLETE in run.data.tags, curves, files
     return found
+
+
+def tags(server, watcher, name):
+    from mlflow import MlflowClient
+
+    run_id = watcher._tracking.run_id(watcher.run_ids[name])
+    return MlflowClient(tracking_uri=server).get_run(run_id).data.tags
 
 
 CURVES = [[2, 4], [1, 2, 3, 4]]
@@ -183,6 +191,69 @@ def test_what_stays_refused_is_named_and_sent_when_run_again(server, context, wa
         again.add_results()
         assert again.lacking == []
         assert pages(server, again) == {"a": WHOLE, "b": WHOLE}
+
+
+def _away(folder):
+    raise StorageError(f"cannot read {folder}")
+
+
+def test_curves_that_cannot_be_read_are_lacking(server, context, watch, monkeypatch):
+    refused = []
+
+    def once(path, body):
+        if not refused and path.endswith("/log-batch") and json.loads(body).get("metrics"):
+            refused.append(path)
+            return 500
+        return 0
+
+    with mlflow_proxy(server, once) as url:
+        watcher = watch(url)
+        train_watched(context, watcher, RUNS[0])
+        assert refused
+        with monkeypatch.context() as storage:
+            storage.setattr(watching, "load_latest", _away)
+            watcher.add_results()
+        assert watcher.lacking == ["a"]
+        _, complete, curves, _ = pages(server, watcher)["a"]
+        assert not complete
+        assert curves != CURVES
+        again = watch(url)
+        assert again.unfinished(RUNS[:1]) == []
+        again.add_results()
+        assert again.lacking == []
+        assert pages(server, again) == {"a": WHOLE}
+
+
+def test_how_a_run_ended_is_sent_once_its_checkpoint_is_read(server, context, watch, monkeypatch):
+    train_watched(context, watch("http://127.0.0.1:9"), RUNS[0])
+    watcher = watch(server)
+    with monkeypatch.context() as storage:
+        storage.setattr(watching, "load_latest", _away)
+        watcher.ended_before(RUNS[0].as_config(), failed=False)
+    watcher.add_results()
+    assert pages(server, watcher) == {"a": WHOLE}
+    assert tags(server, watcher, "a")["stopped_early"] == "false"
+
+
+def test_what_a_failed_run_loses_when_it_goes_on_is_sent(server, context, watch):
+    watcher = watch(server)
+    train_watched(context, watcher, RUNS[0], fails=True)
+    watcher.add_results()
+    assert pages(server, watcher)["a"][:3] == ("FAILED", False, [[2], [1, 2]])
+
+    def late(path, body):
+        metrics = json.loads(body).get("metrics", ()) if path.endswith("/log-batch") else ()
+        return 500 if any(int(metric["step"]) > 2 for metric in metrics) else 0
+
+    with mlflow_proxy(server, late) as url:
+        cut_off = watch(url)
+        train_watched(context, cut_off, RUNS[0])
+        # It is killed before it sends again what MLflow lacks.
+        cut_off._made["a"].result()
+    again = watch(server)
+    assert again.unfinished(RUNS[:1]) == []
+    again.add_results()
+    assert pages(server, again) == {"a": WHOLE}
 
 
 @pytest.mark.usefixtures("ray_session")

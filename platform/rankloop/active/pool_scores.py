@@ -100,7 +100,8 @@ def score_items(
                 for item in items[start : start + _BATCH]
             ]
         return
-    yield from _by_ray(checkpoint, making, items, workers, on_wait)
+    with Begun() as begun:
+        yield from _by_ray(checkpoint, making, items, workers, begun, on_wait)
 
 
 def _by_ray(
@@ -108,6 +109,7 @@ def _by_ray(
     making: _Making,
     items: Sequence[Item],
     workers: int | None,
+    begun: Begun,
     on_wait: Callable[[str], object],
 ) -> Iterator[list[ItemScore]]:
     import ray
@@ -129,7 +131,7 @@ def _by_ray(
     ]
     dataset = ray.data.from_items(rows, override_num_blocks=blocks)
     dataset.context.execution_options.preserve_order = True
-    known, begun = ray.put(making), Begun()
+    known = ray.put(making)
     scored = dataset.map_batches(
         _make, fn_kwargs={"known": known}, batch_size=_BATCH, num_cpus=_CPUS
     ).map_batches(

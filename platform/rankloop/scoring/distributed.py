@@ -49,7 +49,7 @@ def scores_by_ray(
 
     # The driver's C++ part calls the way Ray Data starts its actors an error, on stderr.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    with connected(workers):
+    with connected(workers), Begun() as begun:
         import ray
         import ray.data
 
@@ -69,7 +69,6 @@ def scores_by_ray(
         blocks = -(-len(rows) // (batch_size * _BATCHES_PER_BLOCK))
         dataset = ray.data.from_items(rows, override_num_blocks=blocks)
         dataset.context.execution_options.preserve_order = True
-        begun = Begun()
         scored = dataset.map_batches(
             partial(_decode_batch, method=scorer.method.name, config=scorer.config),
             batch_size=batch_size,

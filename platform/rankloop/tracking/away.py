@@ -1,11 +1,13 @@
 """Whether an MLflow server is away for the moment, which is no reason to stop."""
 
 import re
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 # A server that is there says so at once.
 LOOK_TIMEOUT = 3.0
 _NOT_READY = re.compile(r"failed with error code 50[0234]")
-_NOT_REACHED = re.compile(r"(?:failed with error code|too many) 50[234]\b")
 _UNKNOWN_HOST = re.compile(r"Name or service not known|nodename nor servname|No address associated")
 
 
@@ -28,24 +30,8 @@ def is_away(error: BaseException | None) -> bool:
     return False
 
 
-def is_unreachable(error: BaseException | None) -> bool:
-    """Whether an error that `is_away` says that nothing else would be answered either.
-
-    Any other may be of one kind of call: a server that cannot write files still takes metrics.
-    """
-    import requests
-
-    while error is not None:
-        if isinstance(error, (requests.ConnectionError, requests.Timeout)):
-            return True
-        if _NOT_REACHED.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def answers(uri: str) -> bool:
-    """Whether a server answers, whatever it says, within LOOK_TIMEOUT.
+    """Whether a server answers, whatever it says.
 
     Args:
         uri: http or https; may hold a password.
@@ -60,3 +46,14 @@ def answers(uri: str) -> bool:
     except requests.RequestException:
         return False
     return looked.status_code < 500
+
+
+def says_yes(look: Callable[[], bool], seconds: float = LOOK_TIMEOUT) -> bool:
+    """Whether a look says yes within so many seconds; it may go on after that, unheard."""
+    found: SimpleQueue[bool] = SimpleQueue()
+    # MLflow's client tries again, and a time-out of requests is for each address and each read.
+    Thread(target=lambda: found.put(look()), daemon=True).start()
+    try:
+        return found.get(timeout=seconds)
+    except Empty:
+        return False

@@ -36,6 +36,8 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    # A proxy may ask for an hour.
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 
 
@@ -57,6 +59,8 @@ def open_tracking(storage: Folder, *, patience: float | None = None) -> Tracking
     location = locate(storage)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # What failed after its call has returned would be taken for sent.
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

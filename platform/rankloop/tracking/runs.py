@@ -128,9 +128,13 @@ class Tracking:
         """
         stand_in = f"unopened {key}"
         wanted = _Wanted(experiment, name, quoted_key(key), parent, dict(params or {}), tags or {})
-        self._ids.pop(stand_in, None)
+        known = self._ids.pop(stand_in, None)
         self._unopened[stand_in] = wanted
-        return self.run_id(stand_in) or stand_in
+        run_id = self.run_id(stand_in)
+        if known and not run_id:
+            # Of a run opened before, whose id callers may keep.
+            self.lose(known, "start_run")
+        return run_id or stand_in
 
     def run_id(self, run: str) -> str:
         """Return the id of a run that may have a stand-in; ``""`` where it cannot be opened now."""
@@ -155,12 +159,12 @@ class Tracking:
         try:
             self._set_tags(run_id, tags)
             self._log_params(run_id, wanted.params)
+            self._lost.get(run_id, set()).discard("start_run")
         except Exception as error:
-            if self._server.is_gone(error):
+            if self._server.failed(error):
                 # Once more when it is back.
                 raise
             self.lose(run, "start_run")
-            self._server.failed(error)
         del self._unopened[run]
         self._ids[run] = run_id
         if run in self._lost:

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from rankloop.shown import first_line
-from rankloop.tracking.away import answers, is_away, is_unreachable
+from rankloop.tracking.away import answers, is_away, says_yes
 from rankloop.tracking.location import Location
 
 # Between two looks for a server that is away.
@@ -31,15 +31,18 @@ class Server:
     def is_away(self) -> bool:
         """Whether it is away, as far as the last look tells."""
         if self._away and time.monotonic() >= self._next_look:
-            self._away = not answers(self._location.uri)
+            self._away = not says_yes(self._answers_anything)
             self._next_look = time.monotonic() + LOOK_SECONDS
         return self._away
 
     def is_gone(self, error: Exception) -> bool:
-        """Whether a call failed since the server is away, and not since it refuses that call."""
+        """Whether a call failed since the server is away, and not since it refuses that call.
+
+        A time-out or an error of a proxy may be of one kind of call, such as uploads: it looks.
+        """
         if not (self._location.is_http and is_away(error)):
             return False
-        return is_unreachable(error) or not self._answers_anything()
+        return self._away or not says_yes(self._answers_anything)
 
     def _answers_anything(self) -> bool:
         if not answers(self._location.uri):
@@ -57,9 +60,14 @@ class Server:
             self._was_away = self._said = False
             _LOG.warning("MLflow at %s is back", self._location.shown)
 
-    def failed(self, error: Exception) -> None:
-        """Take in that a call failed, and warn once of that and once of each time away."""
-        if self.is_gone(error):
+    def failed(self, error: Exception) -> bool:
+        """Take in that a call failed, and warn once of that and once of each time away.
+
+        Returns:
+            `is_gone`.
+        """
+        gone = self.is_gone(error)
+        if gone:
             self._said &= self._was_away
             self._away = self._was_away = True
             self._next_look = time.monotonic() + LOOK_SECONDS
@@ -73,3 +81,4 @@ class Server:
             "is away" if self._away else "fails",
             first_line(error),
         )
+        return gone

@@ -98,11 +98,10 @@ def train_distributed(
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     import ray
     from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
     from rankloop.training.network import AddressedTorchConfig
-    from rankloop.training.worker_starts import WorkerStarts, failure_config
+    from rankloop.training.worker_starts import WatchedTrainer, failure_config, fit
 
     messages = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -111,8 +110,10 @@ def train_distributed(
             f"--workers {workers} is more than the {most_gpus()} GPUs of the cluster: give no more"
         )
     cpus = cpus_per_worker(nodes, workers, data_workers, use_gpu)
-    trainer = TorchTrainer(
-        work,
+    new_trainer = partial(
+        WatchedTrainer,
+        train_loop_per_worker=work,
+        on_start=lambda: messages.actor.put.remote(Starting()),
         train_loop_config={
             "method": method.name,
             "config": config,
@@ -135,17 +136,20 @@ def train_distributed(
             placement_strategy="PACK" if use_gpu else "SPREAD",
             elastic_resize_monitor_interval_s=RESIZE_SECONDS,
         ),
-        # Our own checkpoints are the truth. A name used twice would make Train resume its own.
-        run_config=RunConfig(
-            name=uuid.uuid4().hex,
-            storage_path=(folder / SCRATCH).path,
-            storage_filesystem=folder.filesystem,
-            failure_config=failure_config(),
-            callbacks=[WorkerStarts(lambda: messages.actor.put.remote(Starting()))],
-        ),
     )
+    new_run = partial(
+        RunConfig,
+        storage_path=(folder / SCRATCH).path,
+        storage_filesystem=folder.filesystem,
+        failure_config=failure_config(),
+    )
+
+    def start_trainer() -> WatchedTrainer:
+        # Our own checkpoints are the truth. A name used twice would make Train resume its own.
+        return new_trainer(run_config=new_run(name=uuid.uuid4().hex))
+
     failures: list[tuple[Exception, bool]] = []
-    survived = False
+    failed: Exception | None = None
     training = threading.Event()
     listener = threading.Thread(
         target=_listen,
@@ -156,11 +160,9 @@ def train_distributed(
     waiting = Waiting(needed(float(use_gpu), cpus, "worker"), on_wait)
     try:
         with waiting.looking(lambda: not training.is_set()):
-            _fit(trainer)
-        survived = True
+            _in_thread(partial(fit, start_trainer))
     except Exception as error:
-        if not failures:
-            raise TrainingError(f"training failed on its workers: {error}") from error
+        failed = error
     finally:
         messages.put(None)
         listener.join()
@@ -169,28 +171,35 @@ def train_distributed(
         # They may still write there then.
         with suppress(StorageError):
             folder.impatient.remove(SCRATCH)
-    _raise_last(failures, survived)
+    _raise_last(failures, failed)
 
 
-def _raise_last(failures: Sequence[tuple[Exception, bool]], survived: bool) -> None:
-    # A storage that was away for a moment, say, is no failure once the run has ended well.
-    final = [failure for failure, tried_again in failures if not (survived and tried_again)]
+def _raise_last(failures: Sequence[tuple[Exception, bool]], failed: Exception | None) -> None:
+    """Raise what ended a training, if it did not end well.
+
+    Args:
+        failures: what workers told, and whether it was tried again.
+        failed: what Train raised.
+    """
+    final = [failure for failure, tried_again in failures if not tried_again]
     causes = [failure for failure, tried_again in failures if tried_again]
-    if final and survived and causes:
-        # What was tried again is why nothing more was.
-        why = last_line(str(causes[-1]))
-        raise TrainingError(f"{final[-1]}; the last time with: {why}") from causes[-1]
+    # What was tried again, in vain, is why nothing more was.
+    why = f"; the last time with: {last_line(str(causes[-1]))}" if causes else ""
+    if final and why and isinstance(final[-1], TrainingError):
+        raise TrainingError(f"{final[-1]}{why}") from causes[-1]
     if final:
         raise final[-1]
+    if failed is not None:
+        raise TrainingError(f"training failed on its workers: {failed}{why}") from failed
 
 
-def _fit(trainer: Any) -> None:
+def _in_thread(train_on_workers: Callable[[], None]) -> None:
     """Run in a thread of its own: in the main one Train would take Ctrl-C for itself, for good."""
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            trainer.fit()
+            train_on_workers()
         except BaseException as error:
             errors.append(error)
 
@@ -249,6 +258,8 @@ def _listen(
                 training.clear()
             elif isinstance(message, Sharing):
                 training.set()
+                # Whatever was tried again is overcome.
+                failures[:] = [failure for failure in failures if not failure[1]]
                 on_workers(message.workers)
             elif isinstance(message, Report):
                 on_report(message)

@@ -5,29 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from ray.exceptions import RayActorError, RayTaskError
 from ray.train.torch import TorchConfig
 
 _VARIABLE = "GLOO_SOCKET_IFNAME"
 
 
 class _AddressedBackend(TorchConfig().backend_cls):  # type: ignore[misc]
-    """Ray Train's backend of torch, after every worker has chosen its interface.
-
-    A host may go while the workers look for each other. Train starts them again where one of them
-    was lost, not where one says that it found no other.
-    """
+    """Ray Train's backend of torch, after every worker has chosen its interface."""
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        try:
-            worker_group.execute(use_own_interface)
-            super().on_start(worker_group, backend_config)
-        except (RayTaskError, RayActorError) as error:
-            # Train takes it for started, and would leave it the room that the next start waits for.
-            worker_group.abort()
-            raise RayActorError(
-                error_msg=f"the workers did not find each other: {error}"
-            ) from error
+        worker_group.execute(use_own_interface)
+        super().on_start(worker_group, backend_config)
 
 
 @dataclass

@@ -89,13 +89,10 @@ class TrackingWatcher(RunWatcher):
         if failed and folder.has(FAILURE):
             self.failures.append(folder.read_json(FAILURE))
         self._make_result(name)
-        tags = {}
-        if not whole:
-            # The driver that trained it may have ended, or MLflow may have been away.
-            step = self._log_curves(name)
-            # Of one whose checkpoint cannot be read it is not known.
-            tags = _stopped_early(step < self._context.base.steps) if step and not failed else {}
-        self._close(name, "FAILED" if failed else "FINISHED", tags)
+        status: Status = "FAILED" if failed else "FINISHED"
+        # The driver that trained it may have ended, or MLflow may have been away.
+        tags = {} if whole else self._ending_tags(self._log_curves(name), status)
+        self._close(name, status, tags)
 
     def _open(self, run: dict[str, Any]) -> None:
         try:
@@ -122,11 +119,17 @@ class TrackingWatcher(RunWatcher):
             last = load_latest(self._context.run_folder(name) / "checkpoints")
         except StorageError as error:
             _log.warning("MLflow may lack evaluations of %s: %s", name, first_line(error))
+            self._tracking.lose(self.run_ids[name], "log_points")
             return 0
         for past in past_reports(last) if last else ():
             losses = past.losses.items()
             self._tracking.log_evaluation(self.run_ids[name], past.step, past.metrics, losses)
         return last.step if last else 0
+
+    def _ending_tags(self, step: int, status: Status) -> dict[str, str]:
+        # Of one whose checkpoint cannot be read it is not known.
+        known = step and status == "FINISHED"
+        return _stopped_early(step < self._context.base.steps) if known else {}
 
     def _close(self, name: str, status: Status, tags: dict[str, str]) -> None:
         self._endings[name] = status, tags
@@ -194,9 +197,11 @@ class TrackingWatcher(RunWatcher):
                 progress(done, len(self._made))
         self._made.clear()
         # After the wait for results, in which MLflow may have come back.
-        for name in self._endings:
+        for name, (status, _) in self._endings.items():
             self._send_lost(name, files.get(name, []))
-            if name in files and not self._tracking.lost(self.run_ids[name]):
+            # A failed one may go on, and its tag would be taken for that of the whole run.
+            whole = name in files and status == "FINISHED"
+            if whole and not self._tracking.lost(self.run_ids[name]):
                 self._tracking.set_tags(self.run_ids[name], {COMPLETE: "true"})
             if self._tracking.lost(self.run_ids[name]):
                 self.lacking.append(name)
@@ -205,15 +210,17 @@ class TrackingWatcher(RunWatcher):
         lost = self._tracking.lost(self.run_ids[name])
         if not lost or self._tracking.is_away:
             return
+        status, tags = self._endings[name]
         self._tracking.forget_lost(self.run_ids[name])
         if "start_run" in lost:
             self._open(self._runs[name])
         # They are in the checkpoint, which is large.
         if "log_points" in lost:
-            self._log_curves(name)
+            step = self._log_curves(name)
+            tags = tags or self._ending_tags(step, status)
         if "log_files" in lost:
             self._log_files(name, files)
-        self._close(name, *self._endings[name])
+        self._close(name, status, tags)
 
     def _log_files(self, name: str, files: list[str]) -> None:
         self._tracking.log_files(self.run_ids[name], self._context.run_folder(name), files)
