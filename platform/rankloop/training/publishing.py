@@ -48,8 +48,8 @@ def publish(
     run_id: str,
     figures: Mapping[str, Figure | None] | None = None,
     registered: str | None = None,
-) -> None:
-    """Write ``checkpoint`` and ``plots`` of a result, and log both to its MLflow run.
+) -> list[str]:
+    """Write ``checkpoint`` and ``plots`` of a result, log both to its MLflow run, and name plots.
 
     Args:
         method: what was trained.
@@ -66,6 +66,7 @@ def publish(
     names = save_figures(folder, drawn, annotator=data.dataset.annotator)
     tracking.log_files(run_id, folder, names)
     _log_model(checkpoint, final, data, tracking, run_id, registered)
+    return names
 
 
 def scores_figure(

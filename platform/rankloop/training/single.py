@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from rankloop.training.checkpoints import load_latest
 from rankloop.training.distributed import train_distributed
 from rankloop.training.evaluation import selection_metric
 from rankloop.training.experiment import Prepared, write_result
-from rankloop.training.final import FinalModel, final_model, past_reports, replaced_images
+from rankloop.training.final import final_model, past_reports, replaced_images
 from rankloop.training.first_batch import first_batch_figures
 from rankloop.training.loop import Report, Schedule
 from rankloop.training.publishing import publish
@@ -101,15 +101,6 @@ def run_training(
             )
             print("evaluating on validation and test images", flush=True)
             final = final_model(method, config, folder, prepared.data)
-            # MLflow may have been away when they were made; it is sent what it lacks.
-            lost = tracking.lost(run_id)
-            tracking.forget_lost(run_id)
-            if "start_run" in lost:
-                open_run()
-            if "log_files" in lost:
-                tracking.log_files(run_id, folder, pictures)
-            for past in past_reports(final.checkpoint):
-                tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
             dataset = prepared.data.dataset
             metrics = final.metrics
             metrics["test"] |= method.further_metrics(
@@ -125,8 +116,33 @@ def run_training(
                 more={"replaced_images": replaced_images(final.checkpoint, dataset)},
             )
             print("drawing figures and logging the model", flush=True)
-            _track(method, tracking, run_id, folder, prepared, final, metrics)
+            names = publish(method, final, prepared.data, folder, tracking, run_id)
+            # After what takes long, in which MLflow may have come back.
+            _send_lost(tracking, run_id, open_run, folder, [*pictures, *names])
+            for past in past_reports(final.checkpoint):
+                tracking.log_evaluation(run_id, past.step, past.metrics, past.losses.items())
+            tracking.log_files(run_id, folder, ["result.json"])
+            for split, found in metrics.items():
+                tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in found.items()})
         return {**result, "mlflow_lacks": bool(tracking.lost(run_id))}
+
+
+def _send_lost(
+    tracking: Tracking,
+    run_id: str,
+    open_run: Callable[[], str],
+    folder: Folder,
+    files: Sequence[str],
+) -> None:
+    """Send MLflow what it lost of a run, but for its model, and for values, which follow."""
+    lost = tracking.lost(run_id)
+    tracking.forget_lost(run_id)
+    if "start_run" in lost:
+        open_run()
+    if "log_files" in lost:
+        tracking.log_files(run_id, folder, files)
+    if "model" in lost:
+        tracking.lose(run_id, "model")
 
 
 def _first_batch_pictures(
@@ -144,18 +160,3 @@ def _shown(report: Report, method: Method, config: Any, prepared: Prepared) -> s
     synthetic = " (synthetic labels)" if prepared.data.dataset.is_synthetic else ""
     shown = f"validation {metric} {value:.4f}{synthetic}"
     return f"step {report.step} of {config.steps}: {losses}, {shown}"
-
-
-def _track(
-    method: Method,
-    tracking: Tracking,
-    run_id: str,
-    folder: Folder,
-    prepared: Prepared,
-    final: FinalModel,
-    metrics: Mapping[str, Mapping[str, float]],
-) -> None:
-    publish(method, final, prepared.data, folder, tracking, run_id)
-    tracking.log_files(run_id, folder, ["result.json"])
-    for split, found in metrics.items():
-        tracking.log_metrics(run_id, {f"{split}/{name}": v for name, v in found.items()})
