@@ -160,7 +160,7 @@ def train_distributed(
     waiting = Waiting(needed(float(use_gpu), cpus, "worker"), on_wait)
     try:
         with waiting.looking(lambda: not training.is_set()):
-            _in_thread(partial(fit, start_trainer))
+            fit(start_trainer)
     except Exception as error:
         failed = error
     finally:
@@ -191,23 +191,6 @@ def _raise_last(failures: Sequence[tuple[Exception, bool]], failed: Exception | 
         raise final[-1]
     if failed is not None:
         raise TrainingError(f"training failed on its workers: {failed}{why}") from failed
-
-
-def _in_thread(train_on_workers: Callable[[], None]) -> None:
-    """Run in a thread of its own: in the main one Train would take Ctrl-C for itself, for good."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            train_on_workers()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="rankloop-train", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
 
 
 def cpus_per_worker(

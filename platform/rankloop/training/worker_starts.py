@@ -86,6 +86,8 @@ class WorkerStarts(WorkerGroupCallback, ControllerCallback):
 class WatchedTrainer(TorchTrainer):
     """Ray Train's, with `WorkerStarts` before all of its own callbacks, since these may fail.
 
+    Ctrl-C ends it as it ends any other code.
+
     Args:
         on_start: see `WorkerStarts`.
         options: of `TorchTrainer`.
@@ -97,6 +99,10 @@ class WatchedTrainer(TorchTrainer):
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         return [WorkerStarts(self._on_start), *super()._create_default_callbacks()]
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        # Train's would take Ctrl-C for itself, for good.
+        pass
 
 
 def fit(new_trainer: Callable[[], TorchTrainer]) -> None:
