@@ -163,8 +163,9 @@ def refuse_temporary(option: str, location: str) -> None:
     """
     if "://" not in location and not Path(location).is_absolute() and on_cluster():
         raise ConfigError(
-            f"{option} {location} is relative, and a submitted job runs in a temporary folder: "
-            "give an absolute path or a URI that all nodes reach"
+            f"{option} {location} is relative, and other hosts of a cluster (RAY_ADDRESS) do not "
+            "find it, nor does anybody after a submitted job: give an absolute path or a URI that "
+            "all nodes reach"
         )
 
 

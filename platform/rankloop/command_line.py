@@ -139,10 +139,11 @@ def refuse_swept(
     for name in varied:
         default = type(config).model_fields[name].default
         if getattr(config, name) not in (default, smoked.get(name, default)):
-            option = f"--{name.replace('_', '-')}"
+            option, value = f"--{name.replace('_', '-')}", getattr(config, name)
+            shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
             raise ConfigError(
-                f"{option} {getattr(config, name)} would be ignored, since this job varies it: "
-                "leave it out, or use jobs/train.py for one configuration"
+                f"{option} {shown} would be ignored, since this job varies it: leave it out (what "
+                "sweeps vary is in search_spaces), or use jobs/train.py for one configuration"
             )
 
 

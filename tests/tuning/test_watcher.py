@@ -197,7 +197,7 @@ def _away(folder):
     raise StorageError(f"cannot read {folder}")
 
 
-def test_curves_that_cannot_be_read_are_lacking(server, context, watch, monkeypatch):
+def test_curves_that_cannot_be_read_are_lacking(server, context, watch, monkeypatch, capsys):
     refused = []
 
     def once(path, body):
@@ -219,6 +219,7 @@ def test_curves_that_cannot_be_read_are_lacking(server, context, watch, monkeypa
         assert curves != CURVES
         again = watch(url)
         assert again.unfinished(RUNS[:1]) == []
+        assert "a  was done before (1 of at most 2 done)" in capsys.readouterr().out
         again.add_results()
         assert again.lacking == []
         assert pages(server, again) == {"a": WHOLE}

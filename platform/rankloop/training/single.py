@@ -71,14 +71,14 @@ def run_training(
             seconds = time.monotonic() - begun
             print(f"[{seconds:5.0f} s] step {done} of {config.steps}", flush=True)
 
-        sharing = workers
+        sharing = 0
 
         def count_workers(found: int) -> None:
             nonlocal sharing
             if found != sharing:
                 seconds = time.monotonic() - begun
-                line = f"training goes on with {found} of {workers} workers"
-                print(f"[{seconds:5.0f} s] {line}", flush=True)
+                line = f"training {'goes on' if sharing else 'begins'} with {found} of {workers}"
+                print(f"[{seconds:5.0f} s] {line} workers", flush=True)
             sharing = found
 
         with tracking.ending(run_id):

@@ -106,12 +106,15 @@ def run_sweep(
             tags=data_tags(prepared.data.dataset),
         )
         with tracking.ending(parent):
+            ended = (TrialState.COMPLETE, TrialState.PRUNED)
+            done = len(study.get_trials(deepcopy=False, states=ended))
+            before = f"; {done} trials were done before" if done else ""
             print(
                 f"{plan.trials} trials, and the paper's and the best configuration with "
-                f"{_shown(plan.supervised)} beside",
+                f"{_shown(plan.supervised)} beside{before}",
                 flush=True,
             )
-            watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2)
+            watcher = TrackingWatcher(tracking, context, parent, plan.trials + 2, done)
             baseline = Run(PAPER_SUPERVISED, {**plan.paper, **plan.supervised}, plan.seed)
             try:
                 train_runs(

@@ -40,15 +40,18 @@ class TrackingWatcher(RunWatcher):
         tracking: MLflow.
         context: what the runs share.
         parent: MLflow run id of the sweep or comparison.
-        total: how many runs there will be, for the progress lines.
+        total: how many runs there will be at most, for the progress lines.
+        done: how many of them ended before.
     """
 
-    def __init__(self, tracking: Tracking, context: RunContext, parent: str, total: int) -> None:
+    def __init__(
+        self, tracking: Tracking, context: RunContext, parent: str, total: int, done: int = 0
+    ) -> None:
         self._tracking, self._context, self._parent = tracking, context, parent
         self._total = total
         self._begun = time.monotonic()
         self._best: tuple[float, str] | None = None
-        self._ended = 0
+        self._ended = done
         self._resumed: dict[str, int] = {}
         self.run_ids: dict[str, str] = {}
         self.failures: list[dict[str, str]] = []
@@ -75,8 +78,14 @@ class TrackingWatcher(RunWatcher):
         left = [run for run in runs if not is_whole(self._context, run.name)]
         for run in runs:
             if run not in left:
+                self._ended += 1
+                self._say(run.name, f"was done before ({self._done})")
                 self.ended_before(run.as_config(), failed=False)
         return left
+
+    @property
+    def _done(self) -> str:
+        return f"{self._ended} of at most {self._total} done"
 
     def ended_before(self, run: dict[str, Any], failed: bool) -> None:
         """Take in a run that ended while an earlier driver was at work."""
@@ -174,9 +183,7 @@ class TrackingWatcher(RunWatcher):
         self._make_result(run["name"])
         self._close(run["name"], "FINISHED", _stopped_early(stopped))
         how = "stopped early" if stopped else "finished"
-        self._say(
-            run["name"], f"{how} at step {result[STEP]} ({self._ended} of {self._total} done)"
-        )
+        self._say(run["name"], f"{how} at step {result[STEP]} ({self._done})")
 
     def add_results(self) -> None:
         """Wait for the results of all runs that have ended, and log them to their MLflow runs.
