@@ -119,10 +119,15 @@ def main() -> str:
     _check(options)
     storage = open_folder(options.storage)
     folder = storage / "active_learning" / options.name
+    source = AnswerFolder(options.settled_seconds)
     if options.status or options.resync:
         campaign = open_campaign(folder)
         if options.resync:
             show(campaign, storage, everything=True)
+        asks_people = campaign.plan.labelling == "folder"
+        waited_for = waits_for(campaign, source, options.enough) if asks_people else None
+        if waited_for is not None:
+            print(round_report(campaign, waited_for, source))
         print(status_report(campaign, storage))
         return str(folder)
     labelling: Labelling = "folder" if options.round else "held_out"
@@ -132,7 +137,6 @@ def main() -> str:
         enough=options.enough,
         settled_seconds=options.settled_seconds,
     )
-    source = AnswerFolder(options.settled_seconds)
     try:
         campaign = _campaign(folder, options, labelling)
         # Rounds that wait for people are many: they need no Ray.

@@ -38,7 +38,7 @@ def main() -> str:
     size = read(EstimateOptions, DESCRIPTION, args=sys.argv[1:]).size
     found = estimate(size)
     print(estimate_table(size, found))
-    return f"{found.hours:.1f} hours, {found.dollars:,.0f} dollars, held up by {found.bottleneck}"
+    return found.answer
 
 
 if __name__ == "__main__":

@@ -116,8 +116,9 @@ def test_rounds_with_people_who_drop_files(tmp_path: Path, photos: Path):
     rows = list(csv.DictReader((request / "form.csv").open()))
     assert len(rows) == 2
     before = (campaign / "cycle-001" / "trained.json").read_bytes()
-    output, _ = finish(start("active_learning.py", storage, *arguments))
-    assert "0 of 2 labels are there" in output
+    for asked in (arguments, ("rankiqa", "--status")):
+        output, _ = finish(start("active_learning.py", storage, *asked))
+        assert "0 of 2 labels are there" in output
     (request / "answers" / "anna.csv").write_text(
         "image,score\n" + "\n".join(f"{row['image']},5" for row in rows) + "\nother.png,1"
     )

@@ -38,6 +38,7 @@ def test_a_server_that_does_not_answer_is_waited_for_and_left_out(
     *tries, left_out = [record.getMessage() for record in caplog.records]
     assert len(tries) > 1
     assert all("http://127.0.0.1:9 does not answer, trying again for" in line for line in tries)
+    assert ["refused" in line for line in tries] == [True] + [False] * (len(tries) - 1)
     assert "http://127.0.0.1:9 is away" in left_out
     assert "run again" in left_out
     assert "secret" not in caplog.text

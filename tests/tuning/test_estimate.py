@@ -1,6 +1,7 @@
 """The estimate of a sweep keeps to what nobody can beat, and moves as its inputs say."""
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,15 @@ def test_nonsense_is_refused():
             SweepSize(**values)
 
 
+def test_small_sweeps_have_units_of_their_own():
+    small = SweepSize(photos=1000, trials=8, gpus=2, steps=100)
+    found = estimate(small)
+    assert found.answer == "9.0 minutes, 0.52 dollars, held up by validation"
+    table = estimate_table(small, found)
+    assert " 17.7 GB  94,657 reads" in table
+    assert re.search(r"checking every photograph +1\.3 seconds", table)
+
+
 def test_the_job_prints_the_bottleneck_and_ends_with_the_answer():
     job = Path(__file__).parents[2] / "jobs" / "estimate.py"
     done = subprocess.run(
@@ -178,9 +188,8 @@ def test_the_job_prints_the_bottleneck_and_ends_with_the_answer():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = estimate(SweepSize())
-    last = f"{found.hours:.1f} hours, {found.dollars:,.0f} dollars, held up by {found.bottleneck}"
-    assert done.stdout.splitlines()[-1] == last
+    assert done.stdout.splitlines()[-1] == "4.7 hours, 151 dollars, held up by bucket"
+    assert " 13.7 TB  73,350,728 reads" in done.stdout
     refused = subprocess.run(
         [sys.executable, str(job), "--gpus", "0"], capture_output=True, text=True, check=False
     )

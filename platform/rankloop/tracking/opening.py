@@ -97,11 +97,10 @@ def _patiently(location: Location, client: Any, seconds: float) -> None:
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         left = max(0.0, seconds - (state.seconds_since_start or 0.0))
+        # Once is enough for what may be a long line.
+        why = f": {first_line(error)}" if error and state.attempt_number == 1 else ""
         _LOG.warning(
-            "MLflow at %s does not answer, trying again for %.0f s: %s",
-            location.shown,
-            left,
-            first_line(error or OSError()),
+            "MLflow at %s does not answer, trying again for %.0f s%s", location.shown, left, why
         )
 
     Retrying(

@@ -141,6 +141,11 @@ class Estimate:
     bottleneck: str
     remedy: str
 
+    @property
+    def answer(self) -> str:
+        """The estimate in one line."""
+        return f"{_time(self.hours)}, {_price(self.dollars)}, held up by {self.bottleneck}"
+
 
 REMEDIES = {
     "training": "faster GPUs or more of them, a smaller --input-size or --backbone",
@@ -278,6 +283,24 @@ def _wait(size: SweepSize, reads: float, read: float) -> float:
     return reads * size.read_seconds + read / size.bytes_per_second
 
 
+def _time(hours: float) -> str:
+    for unit, of_an_hour in (("hours", 1), ("minutes", 60)):
+        if hours * of_an_hour >= 1.0:
+            return f"{hours * of_an_hour:,.1f} {unit}"
+    return f"{3600 * hours:.1f} seconds"
+
+
+def _size(count: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _price(dollars: float) -> str:
+    return f"{dollars:,.{0 if dollars >= 100 else 2}f} dollars"
+
+
 def estimate_table(size: SweepSize, found: Estimate) -> str:
     """Return the estimate as text for a terminal."""
     slowest = max(found.parts, key=lambda name: found.parts[name])
@@ -288,10 +311,10 @@ def estimate_table(size: SweepSize, found: Estimate) -> str:
         ),
         ("cores per GPU to keep it fed", f"{found.cores_wanted:.1f}", f"of {size.cores_per_gpu:g}"),
         ("one look at validation", f"{found.validation_seconds:,.0f} s", ""),
-        ("a trial, on average", f"{found.trial_hours:.2f} h", ""),
-        ("checking every photograph", f"{found.check_hours:.2f} h", ""),
-        ("bytes read", f"{found.bytes_read / 1e12:,.2f} TB", f"{found.reads / 1e6:,.1f} M reads"),
-        ("the sweep", f"{found.hours:.1f} h", f"{found.dollars:,.0f} dollars"),
+        ("a trial, on average", _time(found.trial_hours), ""),
+        ("checking every photograph", _time(found.check_hours), ""),
+        ("bytes read", _size(found.bytes_read), f"{found.reads:,.0f} reads"),
+        ("the sweep", _time(found.hours), _price(found.dollars)),
     ]
     lines = [f"{name:32} {value:>14}  {more}".rstrip() for name, value, more in rows]
     return "\n".join([*lines, f"bottleneck: {found.bottleneck}; what moves it: {found.remedy}"])
