@@ -18,7 +18,7 @@ demo: venv
 
 # Files side by side: tests on a real Ray mostly wait for its processes to start.
 test: venv
-	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n 3 --dist loadfile --no-loadscope-reorder
 
 slow: venv
 	$(BIN)/python -m pytest -m slow

@@ -245,6 +245,7 @@ def test_equal_first_labels_are_not_enough(make_campaign):
     assert equal.cycles_done() == 0
 
 
+@pytest.mark.slow
 def test_certainty_does_not_depend_on_the_number_of_workers(done: Campaign):
     checkpoint = load_latest(run_folder(done, 1) / "checkpoints", training=False)
     items = list(done.items.values())

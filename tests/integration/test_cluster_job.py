@@ -133,6 +133,7 @@ def test_without_a_token_nothing_is_accepted(cluster, tmp_path):
     assert "oken" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_outlives_who_submitted_it_and_its_log_can_be_followed(cluster, tmp_path):
     storage = tmp_path / "results"
     command = ["python", "jobs/tune_qrc.py", "--smoke", "--storage", str(storage)]

@@ -41,6 +41,7 @@ with connected(1):
 """
 
 
+@pytest.mark.slow
 def test_a_process_may_start_ray_again_and_again():
     assert run_script(TWICE).count("FOUND 42") == 2
 
